@@ -1,0 +1,222 @@
+package gen
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strings"
+
+	"github.com/outband/outband/class/model"
+)
+
+// Suffix ends the name of every generated file.
+const Suffix = ".gen.go"
+
+var packages = []string{"amt", "cim", "ips"}
+
+// Packages returns the names of the generated packages, which are folders beside gen.
+func Packages() []string { return slices.Clone(packages) }
+
+const module = "github.com/outband/outband"
+
+// imports are the packages that generated code may use, by the name it uses them by.
+var imports = []struct{ name, path string }{
+	{"amt", module + "/class/amt"},
+	{"cim", module + "/class/cim"},
+	{"class", module + "/class"},
+	{"ips", module + "/class/ips"},
+	{"status", module + "/wire/status"},
+	{"wsman", module + "/wire/wsman"},
+}
+
+// Files returns the generated files by name ("cim/chip.gen.go"), formatted, for the named classes and the value tables
+// that they use.
+func Files(m *model.Model, classes []string) (map[string][]byte, error) {
+	g := &generator{model: m, texts: map[string]string{}, names: map[string]string{}, inArrays: map[string]bool{}}
+	for _, name := range classes {
+		c := m.Class(name)
+		if c == nil {
+			return nil, fmt.Errorf("gen: no class %s", name)
+		}
+		g.classes = append(g.classes, c)
+	}
+	slices.SortFunc(g.classes, func(a, b *model.Class) int { return strings.Compare(a.Name, b.Name) })
+	if err := g.collect(); err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for _, c := range g.classes {
+		p := &printer{pkg: packageOf(c.Name)}
+		g.class(p, c)
+		if err := p.file(files, strings.ToLower(goName(c.Name))); err != nil {
+			return nil, err
+		}
+	}
+	for _, pkg := range packages {
+		for _, part := range []struct {
+			name  string
+			write func(*printer)
+		}{{"enums", g.sharedEnums}, {"returns", g.returnTexts}, {"new", g.newFunc}} {
+			p := &printer{pkg: pkg}
+			part.write(p)
+			if err := p.file(files, part.name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return files, nil
+}
+
+type generator struct {
+	model   *model.Model
+	classes []*model.Class
+	enums   []*model.Enum     // used by classes, sorted by name
+	texts   map[string]string // package and content of a return table -> name of its function
+	tables  []returnTable
+	names   map[string]string // package.Name -> what it stands for
+
+	inArrays map[string]bool // enums that arrays hold
+}
+
+// collect finds the tables in use and refuses Go names that stand for two things.
+func (g *generator) collect() error {
+	used := map[string]bool{}
+	for _, c := range g.classes {
+		if err := g.claim(c.Name, goName(c.Name), "class "+c.Name); err != nil {
+			return err
+		}
+		for _, p := range g.model.AllProperties(c) {
+			used[p.Enum] = true
+			g.inArrays[p.Enum] = g.inArrays[p.Enum] || p.Array
+			if reserved(fieldName(p.Name)) {
+				return fmt.Errorf("gen: property %s.%s has the name of a Go method", c.Name, p.Name)
+			}
+		}
+		for _, m := range methods(c) {
+			if err := g.claim(c.Name, goName(c.Name)+m.Name, "method "+c.Name+"."+m.Name); err != nil {
+				return err
+			}
+			for _, p := range slices.Concat(m.In, m.Out) {
+				used[p.Enum] = true
+				g.inArrays[p.Enum] = g.inArrays[p.Enum] || p.Array
+			}
+			g.returns(c, m)
+		}
+	}
+	for i := range g.model.Enums {
+		e := &g.model.Enums[i]
+		if !used[e.Name] {
+			continue
+		}
+		g.enums = append(g.enums, e)
+		if err := g.claim(e.Name, goName(e.Name), "enum "+e.Name); err != nil {
+			return err
+		}
+		for _, v := range e.Values {
+			if err := g.claim(e.Name, constName(e, v), fmt.Sprintf("value %d of %s", v.Number, e.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *generator) claim(owner, name, what string) error {
+	key := packageOf(owner) + "." + name
+	if other := g.names[key]; other != "" {
+		return fmt.Errorf("gen: %s is the Go name of both %s and %s", key, other, what)
+	}
+	g.names[key] = what
+	return nil
+}
+
+// methods returns the methods of a class that get Go code: its own, but those that AMT surely does not have.
+func methods(c *model.Class) []model.Method {
+	var out []model.Method
+	for _, m := range c.Methods {
+		if m.ReturnsCertainty != model.Unknown {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// A printer collects the body of one file.
+type printer struct {
+	bytes.Buffer
+	pkg string
+}
+
+func (p *printer) f(format string, args ...any) { fmt.Fprintf(&p.Buffer, format+"\n", args...) }
+
+// comment writes a wrapped line comment.
+func (p *printer) comment(text string) {
+	line := "//"
+	for _, word := range strings.Fields(text) {
+		if len(line)+1+len(word) > 118 {
+			p.f("%s", line)
+			line = "//"
+		}
+		line += " " + word
+	}
+	p.f("%s", line)
+}
+
+// file formats what was printed and adds it to files, unless nothing was.
+func (p *printer) file(files map[string][]byte, name string) error {
+	if p.Len() == 0 {
+		return nil
+	}
+	head := &printer{}
+	head.f("// Code generated by class/gen from class/model/classes.json. DO NOT EDIT.\n\npackage %s\n", p.pkg)
+	path := p.pkg + "/" + name + Suffix
+	used, err := p.imports()
+	if err != nil {
+		return fmt.Errorf("gen: %s: %w", path, err)
+	}
+	switch len(used) {
+	case 0:
+	case 1:
+		head.f("import %q", used[0])
+	default:
+		head.f("import (\n\"%s\"\n)", strings.Join(used, "\"\n\""))
+	}
+	head.Write(p.Bytes())
+	text, err := format.Source(head.Bytes())
+	if err != nil {
+		return fmt.Errorf("gen: %s: %w", path, err)
+	}
+	if files[path] != nil {
+		return fmt.Errorf("gen: two files %s", path)
+	}
+	files[path] = text
+	return nil
+}
+
+// imports returns the paths of the packages that the printed code names.
+func (p *printer) imports() ([]string, error) {
+	tree, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+p.String(), parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]bool{}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if id, ok := sel.X.(*ast.Ident); ok {
+				named[id.Name] = true
+			}
+		}
+		return true
+	})
+	var used []string
+	for _, i := range imports {
+		if i.name != p.pkg && named[i.name] {
+			used = append(used, i.path)
+		}
+	}
+	return used, nil
+}
