@@ -42,7 +42,11 @@ func Parse(doc []byte) (Element, error) {
 	stack := make([]Element, 0, 32)
 	arena := make([]Element, 0, min(tags/2+1, MaxElements))
 	attrs := make([]Attr, 0, 16)
-	type frame struct{ at int } // where in stack the element stands; its finished children follow it
+	texts := make([]string, 0, 16) // of open elements; those of the innermost last
+	type frame struct {
+		at   int // where in stack the element stands; its finished children follow it
+		text int // where in texts its own begin
+	}
 	frames := make([]frame, 0, 16)
 	for {
 		kind, err := s.Next()
@@ -56,15 +60,10 @@ func Parse(doc []byte) (Element, error) {
 				attrs = append(attrs, s.Attrs...)
 				e.Attrs = attrs[len(attrs)-n : len(attrs) : len(attrs)]
 			}
-			frames = append(frames, frame{len(stack)})
+			frames = append(frames, frame{len(stack), len(texts)})
 			stack = append(stack, e)
 		case Text:
-			e := &stack[frames[len(frames)-1].at]
-			if e.Text == "" {
-				e.Text = s.Text
-			} else {
-				e.Text += s.Text
-			}
+			texts = append(texts, s.Text)
 		case EndTag:
 			f := frames[len(frames)-1]
 			frames = frames[:len(frames)-1]
@@ -73,15 +72,32 @@ func Parse(doc []byte) (Element, error) {
 				from := len(arena)
 				arena = append(arena, done...)
 				e.Children = arena[from:len(arena):len(arena)]
-				if isSpace(e.Text) {
-					e.Text = ""
-				}
 				stack = stack[:f.at+1]
 			}
+			if own := texts[f.text:]; len(e.Children) == 0 || !allSpace(own) {
+				e.Text = join(own)
+			}
+			texts = texts[:f.text]
 		case EOF:
 			return stack[0], nil
 		}
 	}
+}
+
+func allSpace(texts []string) bool {
+	for _, text := range texts {
+		if !isSpace(text) {
+			return false
+		}
+	}
+	return true
+}
+
+func join(texts []string) string {
+	if len(texts) == 1 {
+		return texts[0]
+	}
+	return strings.Join(texts, "")
 }
 
 // Child returns the first child with that local name, in any namespace, or nil. It accepts a nil receiver, so

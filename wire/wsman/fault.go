@@ -21,15 +21,15 @@ func (f *Fault) Error() string {
 	var b strings.Builder
 	b.WriteString("the machine answers with fault ")
 	if f.Subcode.Local != "" {
-		b.WriteString(f.Subcode.Local)
+		b.WriteString(printable(f.Subcode.Local))
 	} else {
-		b.WriteString(f.Code)
+		b.WriteString(printable(f.Code))
 	}
 	if f.Reason != "" {
-		fmt.Fprintf(&b, ": %s", strings.TrimRight(f.Reason, ". \n"))
+		fmt.Fprintf(&b, ": %s", strings.TrimRight(printable(f.Reason), ". "))
 	}
 	if f.Detail != "" {
-		fmt.Fprintf(&b, " (%s)", f.Detail[strings.LastIndexByte(f.Detail, '/')+1:])
+		fmt.Fprintf(&b, " (%s)", printable(f.Detail[strings.LastIndexByte(f.Detail, '/')+1:]))
 	}
 	return b.String()
 }

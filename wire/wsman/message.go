@@ -32,7 +32,7 @@ func (r *Request) Append(out []byte) []byte {
 		to = "/wsman"
 	}
 	timeout := r.OperationTimeout
-	if timeout == 0 {
+	if timeout <= 0 {
 		timeout = time.Minute
 	}
 	header := Element{Name: Name{NSSoap, "Header"}, Children: make([]Element, 0, 10)}
@@ -63,7 +63,7 @@ func (r *Request) body() Element {
 }
 
 // ParseRequest reads a request as a device does. Text that is not XML gives an error that wraps [ErrXML]; XML that is
-// no request gives a [*Fault].
+// no request gives a [*Fault], and what could be read of the request, for the answer's RelatesTo.
 func ParseRequest(doc []byte) (*Request, error) {
 	root, err := Parse(doc)
 	if err != nil {
@@ -80,6 +80,7 @@ func ParseRequest(doc []byte) (*Request, error) {
 	if header == nil {
 		header = &Element{}
 	}
+	var fault error
 	for i := range header.Children {
 		switch e := &header.Children[i]; e.Local {
 		case "Action":
@@ -92,14 +93,16 @@ func ParseRequest(doc []byte) (*Request, error) {
 			r.MessageID = e.TrimText()
 		case "SelectorSet":
 			if r.Selectors, err = ParseSelectors(e); err != nil {
-				return r, ErrInvalidSelectors.With(err.Error())
+				fault = ErrInvalidSelectors.With(err.Error())
 			}
 		case "OperationTimeout":
-			if d, err := ParseDatetime(e.TrimText()); err == nil && d.IsInterval() {
+			if d, err := ParseDatetime(e.TrimText()); err == nil && d.Interval > 0 {
 				r.OperationTimeout = d.Interval
 			}
 		case "MaxEnvelopeSize":
-			r.MaxEnvelopeSize, _ = strconv.Atoi(e.TrimText())
+			if n, err := strconv.Atoi(e.TrimText()); err == nil && n > 0 {
+				r.MaxEnvelopeSize = n
+			}
 		case "ReplyTo", "Locale":
 		default:
 			r.Header = append(r.Header, *e)
@@ -108,7 +111,7 @@ func ParseRequest(doc []byte) (*Request, error) {
 	if r.Action == "" && (r.Body == nil || r.Body.Local != "Identify") {
 		return r, ErrHeaderRequired.With("Action")
 	}
-	return r, nil
+	return r, fault
 }
 
 func envelope(root *Element) (header, body *Element, err error) {
@@ -132,6 +135,9 @@ type Response struct {
 	Fault       *Fault // set instead of Body
 }
 
+// faultReversed is how many of faultSpaces a fault declares backwards: g f e d c b a h i. Source: recorded fault.
+const faultReversed = 7
+
 // responseSpaces are declared on every answer, in this order: a is SOAP, b addressing, c wsman, d trust, e secext, f
 // cimbinding; class and operation namespaces follow from g on. Source: recorded answers, spec wsman.md section 5.
 var (
@@ -145,15 +151,16 @@ func (r *Response) Append(out []byte) []byte {
 	header := Element{Name: Name{NSSoap, "Header"}}
 	body := Element{Name: Name{NSSoap, "Body"}}
 	if r.Action == "" && r.Fault == nil {
-		body.Children = []Element{*r.Body}
+		if r.Body != nil {
+			body.Children = []Element{*r.Body}
+		}
 		root := Group(NSSoap, "Envelope", header, body)
 		return Append(out, &root, NSSoap)
 	}
 	action := El(NSAddressing, "Action", r.Action)
+	action.Attrs = []Attr{{Name{NSSoap, "mustUnderstand"}, "true"}}
 	if r.Fault != nil {
 		action.Text = r.Fault.Action()
-	} else {
-		action.Attrs = []Attr{{Name{NSSoap, "mustUnderstand"}, "true"}}
 	}
 	header.Children = append(header.Children,
 		El(NSAddressing, "To", Anonymous),
@@ -181,6 +188,9 @@ func (r *Response) Append(out []byte) []byte {
 	}
 	spaces = append(spaces, NSXSI)
 	root := Group(NSSoap, "Envelope", header, body)
+	if r.Fault != nil {
+		return appendDocument(out, &root, faultReversed, spaces)
+	}
 	return Append(out, &root, spaces...)
 }
 
@@ -189,7 +199,7 @@ func faultElement(f *Fault, spaces []string) Element {
 	qname := func(n Name) string {
 		for i, space := range spaces {
 			if space == n.Space {
-				return prefixName(i, space) + ":" + n.Local
+				return prefixName(i) + ":" + n.Local
 			}
 		}
 		return n.Local

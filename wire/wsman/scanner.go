@@ -3,9 +3,7 @@ package wsman
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // Limits on a document from a peer. A document beyond one of them is refused, not cut.
@@ -82,7 +80,14 @@ func (s *Scanner) Next() (Kind, error) {
 	}
 	for s.pos < len(s.src) {
 		if s.src[s.pos] != '<' {
-			return s.text()
+			if len(s.open) > 0 {
+				return s.text()
+			}
+			if !spaceByte(s.src[s.pos]) {
+				return 0, s.errorf("text outside the root element")
+			}
+			s.pos++
+			continue
 		}
 		rest := s.src[s.pos:]
 		switch {
@@ -102,9 +107,6 @@ func (s *Scanner) Next() (Kind, error) {
 			return s.closing()
 		default:
 			return s.opening()
-		}
-		if len(s.open) > 0 {
-			continue
 		}
 	}
 	if len(s.open) > 0 {
@@ -159,25 +161,22 @@ func (s *Scanner) cdata() (Kind, error) {
 }
 
 func (s *Scanner) text() (Kind, error) {
-	start, plain := s.pos, true
-	for s.pos < len(s.src) {
-		c := s.src[s.pos]
-		if c == '<' {
-			break
+	rest, n, seen := s.src[s.pos:], 0, uint8(0)
+	for ; n < len(rest); n++ {
+		class := byteClass[rest[n]]
+		seen |= class
+		if class == isAngle {
+			if rest[n] == '<' {
+				break
+			}
+			if strings.HasSuffix(rest[:n], "]]") {
+				return 0, s.errorf("]]> outside CDATA")
+			}
 		}
-		if c == '&' || c == '\r' || c < ' ' && c != '\n' && c != '\t' || c >= utf8.RuneSelf {
-			plain = false
-		}
-		s.pos++
 	}
-	text := s.src[start:s.pos]
-	if len(s.open) == 0 {
-		if !isSpace(text) {
-			return 0, s.errorf("text outside the root element")
-		}
-		return s.Next()
-	}
-	if !plain {
+	s.pos += n
+	text := rest[:n]
+	if seen&isSpecial != 0 {
 		var err error
 		if text, err = s.unescape(text); err != nil {
 			return 0, err
@@ -189,7 +188,14 @@ func (s *Scanner) text() (Kind, error) {
 
 func (s *Scanner) closing() (Kind, error) {
 	s.pos += len("</")
-	raw := s.rawName()
+	if n := len(s.open); n > 0 { // the usual case: just what was opened
+		raw := s.open[n-1].raw
+		if end := s.pos + len(raw); end < len(s.src) && s.src[end] == '>' && s.src[s.pos:end] == raw {
+			s.pos = end + 1
+			return s.endTag(raw)
+		}
+	}
+	raw, _ := s.rawName()
 	s.space()
 	if s.pos >= len(s.src) || s.src[s.pos] != '>' {
 		return 0, s.errorf("bad end tag </%s", raw)
@@ -223,7 +229,7 @@ func (s *Scanner) opening() (Kind, error) {
 		return 0, s.errorf("more than %d elements", MaxElements)
 	}
 	s.pos++
-	raw := s.rawName()
+	raw, colon := s.rawName()
 	if raw == "" {
 		return 0, s.errorf("tag without a name")
 	}
@@ -262,11 +268,11 @@ func (s *Scanner) opening() (Kind, error) {
 			n.Space, n.Local = s.lookup(prefix), local
 		}
 	}
-	prefix, local, ok := strings.Cut(raw, ":")
-	if !ok {
-		prefix, local = "", raw
+	if colon > 0 {
+		tag.name = Name{s.lookup(raw[:colon]), raw[colon+1:]}
+	} else {
+		tag.name = Name{s.lookup(""), raw}
 	}
-	tag.name = Name{s.lookup(prefix), local}
 	s.open = append(s.open, tag)
 	s.seenRoot = true
 	s.Name = tag.name
@@ -274,7 +280,7 @@ func (s *Scanner) opening() (Kind, error) {
 }
 
 func (s *Scanner) attr(tag string) error {
-	raw := s.rawName()
+	raw, colon := s.rawName()
 	s.space()
 	if raw == "" || s.pos >= len(s.src) || s.src[s.pos] != '=' {
 		return s.errorf("bad attribute in <%s", tag)
@@ -290,20 +296,25 @@ func (s *Scanner) attr(tag string) error {
 	if end < 0 {
 		return s.errorf("document ends inside attribute %s of <%s", raw, tag)
 	}
-	value := s.src[s.pos : s.pos+end]
-	if strings.IndexByte(value, '<') >= 0 {
+	value, seen := s.src[s.pos:s.pos+end], uint8(0)
+	for i := 0; i < len(value); i++ {
+		seen |= byteClass[value[i]]
+	}
+	if seen&isAngle != 0 && strings.IndexByte(value, '<') >= 0 {
 		return s.errorf("< inside attribute %s of <%s", raw, tag)
 	}
-	value, err := s.unescape(value)
-	if err != nil {
-		return err
+	if seen&isSpecial != 0 {
+		var err error
+		if value, err = s.unescape(value); err != nil {
+			return err
+		}
 	}
 	s.pos += end + 1
-	switch prefix, local, ok := strings.Cut(raw, ":"); {
+	switch {
 	case raw == "xmlns":
 		s.bindings = append(s.bindings, binding{"", value})
-	case ok && prefix == "xmlns":
-		s.bindings = append(s.bindings, binding{local, value})
+	case colon > 0 && raw[:colon] == "xmlns":
+		s.bindings = append(s.bindings, binding{raw[colon+1:], value})
 	default:
 		s.Attrs = append(s.Attrs, Attr{Name{Local: raw}, value})
 	}
@@ -311,143 +322,16 @@ func (s *Scanner) attr(tag string) error {
 }
 
 func (s *Scanner) lookup(prefix string) string {
+	switch prefix { // these two cannot be bound
+	case "xml":
+		return nsXML
+	case "xmlns":
+		return prefix
+	}
 	for i := len(s.bindings) - 1; i >= 0; i-- {
 		if s.bindings[i].prefix == prefix {
 			return s.bindings[i].space
 		}
 	}
-	if prefix == "xml" {
-		return nsXML
-	}
 	return prefix
-}
-
-// rawName reads a name with at most one colon inside it. It returns "" where none stands.
-func (s *Scanner) rawName() string {
-	start, colons, wide := s.pos, 0, false
-	for s.pos < len(s.src) {
-		c := s.src[s.pos]
-		if c == ':' {
-			colons++
-		}
-		if !nameByte[c] {
-			break
-		}
-		wide = wide || c >= utf8.RuneSelf
-		s.pos++
-	}
-	raw := s.src[start:s.pos]
-	if raw == "" || colons > 1 || raw[0] == ':' || raw[len(raw)-1] == ':' || raw[0] == '-' || raw[0] == '.' ||
-		raw[0] >= '0' && raw[0] <= '9' || wide && !utf8.ValidString(raw) {
-		return ""
-	}
-	return raw
-}
-
-var nameByte = func() (t [256]bool) {
-	for c := range t {
-		t[c] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= utf8.RuneSelf
-	}
-	for _, c := range ":_-." {
-		t[c] = true
-	}
-	return t
-}()
-
-func (s *Scanner) space() bool {
-	start := s.pos
-	for s.pos < len(s.src) && spaceByte(s.src[s.pos]) {
-		s.pos++
-	}
-	return s.pos > start
-}
-
-func spaceByte(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
-
-func isSpace(text string) bool {
-	for i := 0; i < len(text); i++ {
-		if !spaceByte(text[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// valid refuses what XML 1.0 has no place for: bad UTF-8 and control characters.
-func (s *Scanner) valid(text string) error {
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(text[i:])
-			if r == utf8.RuneError && n == 1 || !validRune(r) {
-				return s.errorf("bad UTF-8 or a character that XML forbids")
-			}
-			i += n
-			continue
-		}
-		if c < ' ' && !spaceByte(c) {
-			return s.errorf("control character %#02x", c)
-		}
-		i++
-	}
-	return nil
-}
-
-func validRune(r rune) bool {
-	return r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && r <= 0xd7ff || r >= 0xe000 && r <= 0xfffd || r >= 0x10000 && r <= 0x10ffff
-}
-
-func newlines(text string) string {
-	if strings.IndexByte(text, '\r') < 0 {
-		return text
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
-}
-
-func (s *Scanner) unescape(text string) (string, error) {
-	if err := s.valid(text); err != nil {
-		return "", err
-	}
-	text = newlines(text)
-	amp := strings.IndexByte(text, '&')
-	if amp < 0 {
-		return text, nil
-	}
-	var out strings.Builder
-	for amp >= 0 {
-		out.WriteString(text[:amp])
-		text = text[amp+1:]
-		name, rest, ok := strings.Cut(text, ";")
-		if !ok || len(name) > 10 {
-			return "", s.errorf("& without an entity")
-		}
-		switch {
-		case name == "lt":
-			out.WriteByte('<')
-		case name == "gt":
-			out.WriteByte('>')
-		case name == "amp":
-			out.WriteByte('&')
-		case name == "quot":
-			out.WriteByte('"')
-		case name == "apos":
-			out.WriteByte('\'')
-		case strings.HasPrefix(name, "#"):
-			digits, base := name[1:], 10
-			if strings.HasPrefix(digits, "x") {
-				digits, base = digits[1:], 16
-			}
-			n, err := strconv.ParseUint(digits, base, 32)
-			if err != nil || n > utf8.MaxRune || !validRune(rune(n)) {
-				return "", s.errorf("bad character reference &%s;", name)
-			}
-			out.WriteRune(rune(n))
-		default:
-			return "", s.errorf("unknown entity &%s;", name)
-		}
-		text = rest
-		amp = strings.IndexByte(text, '&')
-	}
-	out.WriteString(text)
-	return out.String(), nil
 }

@@ -1,23 +1,37 @@
 package wsman
 
-import "strings"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
-// A Writer appends XML to a buffer. Namespaces are declared on the root with the prefixes a, b, c ... in the order
-// in which they were given or met: AMT writes its answers so, and some old clients look for the literal tag
+// A writer appends XML to a buffer. Namespaces are declared on the root with the prefixes a, b, c ... in the order
+// in which they were given or met, except for xsi: AMT writes its answers so, and some old clients look for the literal tag
 // a:Header.
 type writer struct {
 	out      []byte
 	bindings []binding
+	xsi      bool // declare xsi as well, last and without taking a letter
 }
 
 // Append appends the document with that root to out. spaces are the namespaces to declare first, in that order;
 // the others follow as they are met. No declaration is written; see [Declaration].
 func Append(out []byte, root *Element, spaces ...string) []byte {
+	return appendDocument(out, root, 0, spaces)
+}
+
+// appendDocument is Append with the first so many declarations written in reverse order.
+func appendDocument(out []byte, root *Element, reversed int, spaces []string) []byte {
 	w := writer{out: out, bindings: make([]binding, 0, 12)}
 	for _, space := range spaces {
 		w.bind(space)
 	}
+	slices.Reverse(w.bindings[:reversed])
 	w.collect(root)
+	if w.xsi {
+		w.bindings = append(w.bindings, binding{"xsi", NSXSI})
+	}
 	w.element(root, true)
 	return w.out
 }
@@ -29,31 +43,25 @@ func (w *writer) bind(space string) {
 	if space == "" || space == nsXML {
 		return
 	}
+	if space == NSXSI {
+		w.xsi = true
+		return
+	}
 	for i := range w.bindings {
 		if w.bindings[i].space == space {
 			return
 		}
 	}
-	w.bindings = append(w.bindings, binding{prefixName(len(w.bindings), space), space})
+	w.bindings = append(w.bindings, binding{prefixName(len(w.bindings)), space})
 }
 
-// prefixName gives a to z, then n26 and so on; xsi keeps its usual prefix.
-func prefixName(n int, space string) string {
-	if space == NSXSI {
-		return "xsi"
-	}
+// prefixName gives a to z, then n26 and so on.
+func prefixName(n int) string {
 	const letters = "abcdefghijklmnopqrstuvwxyz"
 	if n < len(letters) {
 		return letters[n : n+1]
 	}
-	return "n" + itoa(n)
-}
-
-func itoa(n int) string {
-	if n < 10 {
-		return string(rune('0' + n))
-	}
-	return itoa(n/10) + string(rune('0'+n%10))
+	return "n" + strconv.Itoa(n)
 }
 
 func (w *writer) collect(e *Element) {
