@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/outband/outband/internal/need"
 )
 
 // What an agent prints without a device. Exit codes and texts are those of fence_amt 4.12.1 on
@@ -197,10 +199,7 @@ func TestHelpAndVersion(t *testing.T) {
 // judge pipes text to a foreign program and fails if that is not content.
 func judge(t *testing.T, input string, name string, args ...string) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	cmd := exec.Command(name, args...)
+	cmd := exec.Command(need.Program(t, name), args...)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	if err != nil || name == "groff" && len(out) != 0 { // groff only warns
@@ -218,9 +217,7 @@ func agents() map[string]*Agent {
 
 func TestMetadataIsValid(t *testing.T) {
 	const schema = "/usr/share/cluster/relaxng/metadata.rng" // of Debian's fence-agents
-	if _, err := os.Stat(schema); err != nil {
-		t.Skip("the schema of fence-agents is not installed")
-	}
+	need.File(t, schema)
 	for name, a := range agents() {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "metadata.xml")
