@@ -8,9 +8,9 @@ import (
 )
 
 // An IEEE8021XProfile is an AMT_8021XProfile: wired 802.1X supplicant profile of the older releases.
+// Superseded by IPS_IEEE8021xSettings after 7.x, but newer releases still answer for it.
 //
-// One instance at most. Derives from CIM_SettingData. Get, Put, Enumerate. Until 7.x for active use; superseded by
-// IPS_IEEE8021xSettings.
+// One instance at most. Derives from CIM_SettingData. Get, Put, Enumerate.
 type IEEE8021XProfile struct {
 	InstanceID                      *string                                          `json:",omitempty"` // Key.
 	Enabled                         *bool                                            `json:",omitempty"` // Writable.
