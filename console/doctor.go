@@ -164,14 +164,3 @@ func offered(info PowerInfo, want Power) bool {
 	}
 	return false
 }
-
-// enabled words a switch.
-func enabled(on *bool) string {
-	switch {
-	case on == nil:
-		return "not told"
-	case *on:
-		return "on"
-	}
-	return "off"
-}
