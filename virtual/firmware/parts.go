@@ -1,0 +1,47 @@
+package firmware
+
+import (
+	"cmp"
+	"encoding/json"
+)
+
+// parts is the state of a machine beside its instances: power, boot, users and so on. Each part is declared in the file
+// of its subject, guards itself with its own lock, and belongs to one machine.
+//
+// To add one: a field here, a line in each, and, if its zero value will not do, a line in start.
+type parts struct {
+	users   users
+	power   power
+	boot    boot
+	consent consent
+	clock   clock
+	setup   setup
+}
+
+// A part can be written to a state file and read back. Its name there is the key in each.
+type part interface {
+	dump() (json.RawMessage, error) // nil for nothing worth writing
+	load(text json.RawMessage) error
+}
+
+// each returns the parts by name.
+func (p *parts) each() map[string]part {
+	return map[string]part{
+		"users":   &p.users,
+		"power":   &p.power,
+		"boot":    &p.boot,
+		"consent": &p.consent,
+		"clock":   &p.clock,
+		"setup":   &p.setup,
+	}
+}
+
+// start makes the parts ready, before anything else can see the machine.
+func (m *Machine) start() error {
+	m.users.reset(m.identity.Realm, "admin", cmp.Or(m.config.Password, DefaultPassword))
+	m.users.void = m.voidNonces
+	if m.platform != nil {
+		m.power.unwatch = m.platform.Watch(m.onPlatform)
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package firmware
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/outband/outband/wire/wsman"
+)
+
+// lazyCertificate is the TLS configuration of a machine, made at the first handshake.
+type lazyCertificate struct {
+	mu     sync.Mutex
+	config *tls.Config
+}
+
+// sharedKey is the key of all machines of the process that were given no certificate. Machines have RSA of 2048 bits.
+var sharedKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// tlsConfig returns the configuration of the TLS ports.
+func (m *Machine) tlsConfig() (*tls.Config, error) {
+	l := &m.certificate
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.config != nil {
+		return l.config, nil
+	}
+	cert := m.config.Certificate
+	if cert == nil {
+		var err error
+		if cert, err = m.selfSigned(); err != nil {
+			return nil, err
+		}
+	}
+	l.config = &tls.Config{
+		Certificates:           []tls.Certificate{*cert},
+		MinVersion:             m.profile.MinTLS,
+		MaxVersion:             m.profile.MaxTLS,
+		CipherSuites:           m.profile.Suites,
+		SessionTicketsDisabled: true,
+	}
+	return l.config, nil
+}
+
+// selfSigned makes the certificate that a machine has as long as nobody gave it one: it names the machine, and has no
+// subject alternative name. The key is shared; the certificate is not, so that a client that pins it can tell machines
+// apart. Source: spec wsman.md section 2.
+func (m *Machine) selfSigned() (*tls.Certificate, error) {
+	key, err := sharedKey()
+	if err != nil {
+		return nil, err
+	}
+	id := m.Identity()
+	serial := sha256.Sum256(id.UUID[:])
+	template := &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(serial[:8]),
+		Subject:      pkix.Name{CommonName: id.FQDN(), Organization: []string{"Virtual AMT machine " + id.UUID.String()}},
+		NotBefore:    time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:     time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC),
+		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, crypto.PublicKey(&key.PublicKey), key)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// tlsSettings returns the TLS settings of the network interface or of the local one.
+func (m *Machine) tlsSettings(local bool) *wsman.Element {
+	want := networkTLS
+	if local {
+		want = localTLS
+	}
+	ci := m.catalogue.classes["AMT_TLSSettingData"]
+	if ci == nil {
+		return nil
+	}
+	for _, v := range m.views(ci) {
+		if v.keys.Value("InstanceID") == want {
+			return &v.element
+		}
+	}
+	return nil
+}
+
+// Instances of AMT_TLSSettingData. Source: spec classes.md section 5.
+const (
+	networkTLS = "Intel(r) AMT 802.3 TLS Settings"
+	localTLS   = "Intel(r) AMT LMS TLS Settings"
+)
+
+// registerTLS gives AMT_TLSSettingData what follows from the release. What is put takes effect with CommitChanges.
+func registerTLS(t *table) {
+	t.class("AMT_TLSSettingData").patch = func(m *Machine, e *wsman.Element) {
+		local := e.ChildText("InstanceID") == localTLS
+		if m.tlsOnly(local) || m.config.TLS && !local && m.store.untouched(tlsClass) {
+			set(e, "Enabled", "true")
+			set(e, "AcceptNonSecureConnections", "false")
+		}
+		if m.profile.Before(16, 0) {
+			set(e, "NonSecureConnectionsSupported")
+		} else {
+			set(e, "NonSecureConnectionsSupported", strconv.FormatBool(!m.tlsOnly(local)))
+		}
+	}
+	t.class("AMT_TLSSettingData").onPut = func(_ context.Context, m *Machine, old, want *wsman.Element) error {
+		local := old.ChildText("InstanceID") == localTLS
+		if m.tlsOnly(local) && (want.ChildText("Enabled") == "false" || want.ChildText("AcceptNonSecureConnections") == "true") {
+			return wsman.ErrInvalidRepresentation.With("this release does not speak without TLS")
+		}
+		return nil
+	}
+}
+
+const tlsClass = "AMT_TLSSettingData"
