@@ -117,7 +117,11 @@ func Over(rt wsman.RoundTripper, address string) *Client {
 func (c *Client) Address() string { return c.cfg.Address }
 
 // Username returns the account that is used.
-func (c *Client) Username() string { return cmp.Or(c.cfg.Username, "admin") }
+func (c *Client) Username() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cmp.Or(c.cfg.Username, "admin")
+}
 
 // An Endpoint is where a machine's WS-Man was found.
 type Endpoint struct {

@@ -161,7 +161,7 @@ func (m *Machine) authenticate(ctx context.Context, r *request) (a reply, ok boo
 	return m.challenge(server, false), false
 }
 
-// challenge returns the 401. The connection must be closed: some clients wait for that (spec rigs.md 2.2).
+// challenge returns the 401. The connection must be closed: some clients wait for that.
 func (m *Machine) challenge(server *digest.Server, stale bool) reply {
 	a := page(http.StatusUnauthorized, "Log On Failed", "Log on failed. Incorrect user name or password, or user account temporarily locked.")
 	a.header = []string{"WWW-Authenticate: " + server.Challenge(stale).String()}
