@@ -3,6 +3,7 @@ package wsman
 import (
 	"iter"
 	"strings"
+	"sync"
 )
 
 // A Name is an XML name with its namespace resolved.
@@ -36,18 +37,49 @@ func Group(space, local string, children ...Element) Element {
 
 // Parse reads a whole document and returns its root. Text in it shares one copy of doc. Errors wrap [ErrXML].
 func Parse(doc []byte) (Element, error) {
-	s := NewScanner(string(doc))
-	tags := strings.Count(s.src, "<")
-	// Finished children wait on the stack until their parent ends, and then move to the arena, side by side.
-	stack := make([]Element, 0, 32)
-	arena := make([]Element, 0, min(tags/2+1, MaxElements))
-	attrs := make([]Attr, 0, 16)
-	texts := make([]string, 0, 16) // of open elements; those of the innermost last
-	type frame struct {
-		at   int // where in stack the element stands; its finished children follow it
-		text int // where in texts its own begin
+	p := parsers.Get().(*parser)
+	root, err := p.parse(string(doc))
+	p.reset()
+	return root, err
+}
+
+// A parser is what is needed while a document is read, and kept for the next one.
+type parser struct {
+	scanner Scanner
+	stack   []Element // open elements, and finished children that wait for the end of their parent
+	texts   []string  // of open elements; those of the innermost last
+	frames  []frame   // one for each open element
+}
+
+type frame struct {
+	at   int // where in stack the element stands; its finished children follow it
+	text int // where in texts its own begin
+}
+
+var parsers = sync.Pool{New: func() any { return new(parser) }}
+
+// keptElements is how large the stack of a parser may be that is kept.
+const keptElements = 256
+
+// reset forgets the document, so that a parser at rest keeps none in memory.
+func (p *parser) reset() {
+	if cap(p.stack) > keptElements {
+		return
 	}
-	frames := make([]frame, 0, 16)
+	clear(p.stack[:cap(p.stack)])
+	clear(p.texts[:cap(p.texts)])
+	p.scanner.reset("")
+	parsers.Put(p)
+}
+
+func (p *parser) parse(doc string) (Element, error) {
+	s := &p.scanner
+	s.reset(doc)
+	stack, texts, frames := p.stack[:0], p.texts[:0], p.frames[:0]
+	defer func() { p.stack, p.texts, p.frames = stack, texts, frames }()
+	// Finished children move from the stack to the arena when their parent ends, side by side.
+	arena := make([]Element, 0, min(strings.Count(doc, "<")/2+1, MaxElements))
+	var attrs []Attr
 	for {
 		kind, err := s.Next()
 		if err != nil {

@@ -58,12 +58,17 @@ type binding struct{ prefix, space string }
 
 // NewScanner returns a Scanner over doc.
 func NewScanner(doc string) *Scanner {
-	return &Scanner{
-		src:      doc,
-		open:     make([]openTag, 0, 16),
-		bindings: make([]binding, 0, 16),
-		Attrs:    make([]Attr, 0, 8),
-	}
+	s := new(Scanner)
+	s.reset(doc)
+	return s
+}
+
+// reset begins another document. What the scanner needs to work is kept, what it held of the last document is not.
+func (s *Scanner) reset(doc string) {
+	clear(s.open[:cap(s.open)])
+	clear(s.bindings[:cap(s.bindings)])
+	clear(s.Attrs[:cap(s.Attrs)])
+	*s = Scanner{src: doc, open: s.open[:0], bindings: s.bindings[:0], Attrs: s.Attrs[:0]}
 }
 
 // Next finds the next token. After an error it must not be called again. Errors wrap [ErrXML].
