@@ -1,0 +1,192 @@
+package lab
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/outband/outband/virtual/firmware"
+	"github.com/outband/outband/virtual/pc"
+	"github.com/outband/outband/wire/guid"
+	"github.com/outband/outband/wire/status"
+)
+
+// A Machine says what one machine is to be. The zero value is of the newest generation, switched off, and behaves. It
+// can be read from JSON, as the stories of package cli do.
+type Machine struct {
+	Name     string `json:"name"`    // to find it by; "": none
+	Profile  int    `json:"profile"` // generation: 8, 11, 12, 16, 19; 0: 19
+	Version  string `json:"version"` // a release instead: "12.0.67.1579"
+	Address  string `json:"address"` // "": a free one of 127.0.0.0/8
+	Seed     string `json:"seed"`    // what the identity derives from; "": the address
+	UUID     string `json:"uuid"`
+	HostName string `json:"host_name"`
+	Password string `json:"password"` // of admin; "": firmware.DefaultPassword
+	Power    string `json:"power"`    // "on", "off", "asleep", "hibernated"; "": off
+	TLS      bool   `json:"tls"`      // TLS switched on, on releases that also speak without
+
+	Certificate *Certificate `json:"certificate"` // what TLS shows; nil: self-signed and good
+	Unset       bool         `json:"unset"`       // AMT is there but not set up: nothing listens
+	ClientMode  bool         `json:"client_mode"` // client control mode: boot options need consent
+
+	NoAgent bool   `json:"no_agent"` // no LMS in the operating system
+	Deaf    bool   `json:"deaf"`     // the operating system ignores wishes
+	Hung    bool   `json:"hung"`     // the operating system hangs
+	Standby bool   `json:"standby"`  // modern standby
+	Boot    string `json:"boot"`     // what the operating system takes to start: "2s"; "": half a second
+
+	Refuse map[string]status.Status `json:"refuse"` // ReturnValue by method
+	Faults *firmware.Faults         `json:"faults"`
+
+	// Stray is something that is no AMT machine, on port 16992: "closes" hangs up at once, "talks" speaks another
+	// protocol, "web" is another web server, "silent" never says a word.
+	Stray string `json:"stray"`
+
+	KeepCertificate bool            `json:"-"` // make the certificate at once, so that it is part of the state
+	State           json.RawMessage `json:"-"` // of an earlier machine, as [Running.State] gave it
+	Dump            json.RawMessage `json:"-"` // of a real machine, as "outband dump" wrote it
+}
+
+// ParseMachine reads a Machine from JSON. Unknown fields are mistakes.
+func ParseMachine(text []byte) (Machine, error) {
+	var m Machine
+	if err := strictJSON(text, &m); err != nil {
+		return m, fmt.Errorf("lab: machine: %w", err)
+	}
+	return m, nil
+}
+
+// newest is the generation of the zero Machine.
+const newest = 19
+
+// config says what firmware to make. power is the state that the PC is to be in, if the machine's state knows.
+func (m *Machine) config(address string, log *slog.Logger) (c firmware.Config, power string, err error) {
+	c = firmware.Config{Generation: m.Profile, Version: m.Version, Seed: m.Seed, HostName: m.HostName, TLS: m.TLS, Client: m.ClientMode, Log: log}
+	cert := m.Certificate
+	switch {
+	case m.State != nil:
+		var saved machineState
+		if err := strictJSON(m.State, &saved); err != nil {
+			return c, "", fmt.Errorf("state: %w", err)
+		}
+		if saved.Certificate != "" {
+			cert = &Certificate{PEM: saved.Certificate}
+		}
+		power = saved.Power
+		c.State, err = firmware.ReadState(bytes.NewReader(saved.Firmware))
+	case m.Dump != nil:
+		c.State, err = firmware.ReadState(bytes.NewReader(m.Dump))
+	}
+	if err != nil {
+		return c, "", err
+	}
+	if c.Generation == 0 && c.Version == "" && c.State == nil {
+		c.Generation = newest
+	}
+	if c.Seed == "" && c.State == nil {
+		c.Seed = address
+	}
+	if m.UUID != "" {
+		if c.UUID, err = guid.Parse(m.UUID); err != nil {
+			return c, "", err
+		}
+	}
+	// Making a key takes longer than all the rest: it is left to the firmware, which does it when it is first needed,
+	// unless somebody wants to know the certificate before.
+	if cert == nil && (m.KeepCertificate || speaksTLS(&c)) {
+		cert = &Certificate{}
+	}
+	c.Certificate, err = cert.make(address)
+	return c, power, err
+}
+
+// speaksTLS reports whether a machine has TLS from the start.
+func speaksTLS(c *firmware.Config) bool {
+	release := c.Version
+	if release == "" && c.Generation != 0 {
+		release = strconv.Itoa(c.Generation)
+	}
+	if c.State != nil {
+		release = cmp.Or(release, c.State.Version)
+		if c.State.TLS {
+			return true
+		}
+	}
+	p, err := firmware.ProfileOf(release)
+	return c.TLS || err == nil && !p.Plain
+}
+
+// pc says what PC to make; power is as in Machine.Power.
+func (m *Machine) pc(power string) (pc.Options, error) {
+	o := pc.Options{On: power == "on" || power == "asleep" || power == "hibernated", NoAgent: m.NoAgent, Deaf: m.Deaf, Standby: m.Standby}
+	if m.Boot != "" {
+		d, err := time.ParseDuration(m.Boot)
+		if err != nil {
+			return o, fmt.Errorf("boot: %w", err)
+		}
+		o.OSStart = d
+	}
+	return o, nil
+}
+
+// prepare brings a machine that is built, but not seen by anybody yet, into the wanted state.
+func (m *Machine) prepare(ctx context.Context, r *Running, power string) error {
+	switch power {
+	case "", "on", "off":
+	case "asleep":
+		if err := fallAsleep(ctx, r.PC, firmware.S3, r.PC.Person().Sleep); err != nil {
+			return err
+		}
+	case "hibernated":
+		if err := fallAsleep(ctx, r.PC, firmware.S4, r.PC.Person().Hibernate); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("power %q is none of on, off, asleep, hibernated", power)
+	}
+	if m.Hung {
+		r.PC.Person().Hang()
+	}
+	if m.Faults != nil || len(m.Refuse) > 0 {
+		r.Firmware.SetFaults(m.faults())
+	}
+	return nil
+}
+
+// fallAsleep presses the key that does it, and waits until it is done.
+func fallAsleep(ctx context.Context, p *pc.PC, want firmware.Sx, press func()) error {
+	there := make(chan struct{}, 1)
+	cancel := p.Watch(func(e firmware.Event) {
+		if e.Power == want {
+			select {
+			case there <- struct{}{}:
+			default:
+			}
+		}
+	})
+	defer cancel()
+	press()
+	select {
+	case <-there:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// faults joins what is to go wrong.
+func (m *Machine) faults() *firmware.Faults {
+	f := firmware.Faults{}
+	if m.Faults != nil {
+		f = *m.Faults
+	}
+	if len(m.Refuse) > 0 {
+		f.Refuse = m.Refuse
+	}
+	return &f
+}
