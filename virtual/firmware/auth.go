@@ -156,6 +156,7 @@ func (m *Machine) authenticate(ctx context.Context, r *request) (a reply, ok boo
 		return m.challenge(server, true), false
 	}
 	d := m.lockouts.failed(bucket)
+	m.logFailure(bucket)
 	m.log.Info("log on refused", "user", c.Username, "delay", d)
 	wait(ctx, d)
 	return m.challenge(server, false), false

@@ -16,6 +16,7 @@ type parts struct {
 	consent consent
 	clock   clock
 	setup   setup
+	events  events
 }
 
 // A part can be written to a state file and read back. Its name there is the key in each.
@@ -33,6 +34,7 @@ func (p *parts) each() map[string]part {
 		"consent": &p.consent,
 		"clock":   &p.clock,
 		"setup":   &p.setup,
+		"events":  &p.events,
 	}
 }
 

@@ -218,6 +218,9 @@ const (
 	EventAgentUp   EventKind = 6
 	EventAgentDown EventKind = 7
 	EventNMI       EventKind = 8
+	EventSetup     EventKind = 9  // after EventBooted: the BIOS setup was entered
+	EventHandover  EventKind = 10 // after EventBooted: the BIOS starts an operating system
+	EventNoMedium  EventKind = 11 // after EventBooted: there was nothing to boot from
 )
 
 func (k EventKind) String() string {
@@ -238,6 +241,12 @@ func (k EventKind) String() string {
 		return "agent down"
 	case EventNMI:
 		return "NMI"
+	case EventSetup:
+		return "setup"
+	case EventHandover:
+		return "handover"
+	case EventNoMedium:
+		return "no medium"
 	}
 	return fmt.Sprintf("unknown (%d)", uint8(k))
 }

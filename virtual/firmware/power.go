@@ -239,6 +239,7 @@ func (p *power) release() {
 
 // onPlatform hears what happens to the PC.
 func (m *Machine) onPlatform(e Event) {
+	m.logPlatform(e)
 	m.power.mu.Lock()
 	under := m.power.under
 	m.power.mu.Unlock()

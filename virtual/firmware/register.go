@@ -36,6 +36,7 @@ var registrations = []func(*table){
 	registerBoot,
 	registerBootReason,
 	registerOptIn,
+	registerEvents,
 	registerSOAP,
 }
 

@@ -50,6 +50,7 @@ func (p *PC) test(b firmware.BootPlan) {
 		switch {
 		case b.Setup:
 			p.phase = Setup
+			p.emit(firmware.Event{Kind: firmware.EventSetup})
 		case b.Pause:
 			p.phase = Paused
 		default:
@@ -63,10 +64,12 @@ func (p *PC) start(b firmware.BootPlan) {
 	from, ok := p.find(b.Source)
 	if !ok {
 		p.phase = NoMedium
+		p.emit(firmware.Event{Kind: firmware.EventNoMedium})
 		return
 	}
 	p.boot.From = from
 	p.phase = Starting
+	p.emit(firmware.Event{Kind: firmware.EventHandover})
 	p.after(p.o.OSStart, func() { p.running(from == firmware.BootDisk) })
 }
 

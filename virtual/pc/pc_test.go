@@ -68,34 +68,34 @@ func TestTransitions(t *testing.T) {
 		phase  Phase
 	}{
 		{name: "power up", action: firmware.PowerUp,
-			log: []string{"S5>S0", "boot from S5", "booted 0 0", "OS up", "agent up"}, power: firmware.S0, phase: Running},
+			log: []string{"S5>S0", "boot from S5", "booted 0 0", "handover", "OS up", "agent up"}, power: firmware.S0, phase: Running},
 		{name: "power up what is on", o: Options{On: true}, action: firmware.PowerUp, err: errState, power: firmware.S0, phase: Running},
 		{name: "power down", o: Options{On: true}, action: firmware.PowerDown,
 			log: []string{"agent down", "OS down", "S0>S5"}, power: firmware.S5, phase: Off},
 		{name: "power down what is off", action: firmware.PowerDown, err: errState, power: firmware.S5, phase: Off},
 		{name: "cycle", o: Options{On: true}, action: firmware.Cycle,
-			log:   []string{"agent down", "OS down", "S0>S5", "S5>S0", "boot from S5", "booted 0 0", "OS up", "agent up"},
+			log:   []string{"agent down", "OS down", "S0>S5", "S5>S0", "boot from S5", "booted 0 0", "handover", "OS up", "agent up"},
 			power: firmware.S0, phase: Running},
 		{name: "reset", o: Options{On: true}, action: firmware.Reset,
-			log: []string{"agent down", "OS down", "boot from S0", "booted 0 0", "OS up", "agent up"}, power: firmware.S0, phase: Running},
+			log: []string{"agent down", "OS down", "boot from S0", "booted 0 0", "handover", "OS up", "agent up"}, power: firmware.S0, phase: Running},
 		{name: "reset what is off", action: firmware.Reset, err: errState, power: firmware.S5, phase: Off},
 		{name: "reset what hangs", o: Options{On: true}, before: Person.Hang, action: firmware.Reset,
-			log: []string{"agent down", "OS down", "boot from S0", "booted 0 0", "OS up", "agent up"}, power: firmware.S0, phase: Running},
+			log: []string{"agent down", "OS down", "boot from S0", "booted 0 0", "handover", "OS up", "agent up"}, power: firmware.S0, phase: Running},
 		{name: "interrupt", o: Options{On: true}, action: firmware.NMI, log: []string{"NMI"}, power: firmware.S0, phase: Running},
 		{name: "resume", o: Options{On: true}, before: Person.Sleep, action: firmware.PowerUp,
 			log: []string{"S3>S0", "OS up", "agent up"}, power: firmware.S0, phase: Running},
 		{name: "reset what sleeps", o: Options{On: true}, before: Person.Sleep, action: firmware.Reset,
-			log: []string{"S3>S0", "boot from S3", "booted 0 0", "OS up", "agent up"}, power: firmware.S0, phase: Running},
+			log: []string{"S3>S0", "boot from S3", "booted 0 0", "handover", "OS up", "agent up"}, power: firmware.S0, phase: Running},
 		{name: "power up what hibernates", o: Options{On: true}, before: Person.Hibernate, action: firmware.PowerUp,
-			log: []string{"S4>S0", "boot from S4", "booted 0 0", "OS up", "agent up"}, power: firmware.S0, phase: Running},
+			log: []string{"S4>S0", "boot from S4", "booted 0 0", "handover", "OS up", "agent up"}, power: firmware.S0, phase: Running},
 		{name: "no plug", o: Options{On: true}, before: Person.PullPlug, action: firmware.PowerUp, err: errState, power: firmware.G3, phase: Off},
 		{name: "no disk, no CD", o: Options{NoDisk: true}, before: Person.Press, action: firmware.Reset,
-			log: []string{"OS down", "boot from S0", "booted 0 0", "OS up"}, power: firmware.S0, phase: Running}, // from CD, so no agent
+			log: []string{"OS down", "boot from S0", "booted 0 0", "handover", "OS up"}, power: firmware.S0, phase: Running}, // from CD, so no agent
 
 		{name: "wish shut down", o: Options{On: true}, wish: int(firmware.WishShutDown),
 			log: []string{"agent down", "OS down", "S0>S5"}, power: firmware.S5, phase: Off},
 		{name: "wish reboot", o: Options{On: true}, wish: int(firmware.WishReboot),
-			log: []string{"agent down", "OS down", "boot from S0", "booted 0 0", "OS up", "agent up"}, power: firmware.S0, phase: Running},
+			log: []string{"agent down", "OS down", "boot from S0", "booted 0 0", "handover", "OS up", "agent up"}, power: firmware.S0, phase: Running},
 		{name: "wish sleep", o: Options{On: true}, wish: int(firmware.WishSleep),
 			log: []string{"agent down", "OS down", "S0>S3"}, power: firmware.S3, phase: Off},
 		{name: "wish hibernate", o: Options{On: true}, wish: int(firmware.WishHibernate),
@@ -159,16 +159,16 @@ func TestPlan(t *testing.T) {
 		phase          Phase
 		log            []string
 	}{
-		{name: "ordinary", from: firmware.BootDisk, phase: Running, log: []string{"booted 0 0", "OS up", "agent up"}},
-		{name: "PXE", plan: firmware.BootPlan{Source: firmware.BootPXE}, from: firmware.BootPXE, phase: Running, log: []string{"booted 0 0", "OS up"}},
-		{name: "PXE without a server", plan: firmware.BootPlan{Source: firmware.BootPXE}, remove: firmware.BootPXE, phase: NoMedium, log: []string{"booted 0 0"}},
-		{name: "redirected CD", plan: firmware.BootPlan{Source: firmware.BootIDERCD}, insert: firmware.BootIDERCD, from: firmware.BootIDERCD, phase: Running, log: []string{"booted 0 0", "OS up"}},
-		{name: "redirected CD that is not there", plan: firmware.BootPlan{Source: firmware.BootIDERCD}, from: firmware.BootDisk, phase: Running, log: []string{"booted 0 0", "OS up", "agent up"}},
-		{name: "setup", plan: firmware.BootPlan{Setup: true}, phase: Setup, log: []string{"booted 0 0"}},
+		{name: "ordinary", from: firmware.BootDisk, phase: Running, log: []string{"booted 0 0", "handover", "OS up", "agent up"}},
+		{name: "PXE", plan: firmware.BootPlan{Source: firmware.BootPXE}, from: firmware.BootPXE, phase: Running, log: []string{"booted 0 0", "handover", "OS up"}},
+		{name: "PXE without a server", plan: firmware.BootPlan{Source: firmware.BootPXE}, remove: firmware.BootPXE, phase: NoMedium, log: []string{"booted 0 0", "no medium"}},
+		{name: "redirected CD", plan: firmware.BootPlan{Source: firmware.BootIDERCD}, insert: firmware.BootIDERCD, from: firmware.BootIDERCD, phase: Running, log: []string{"booted 0 0", "handover", "OS up"}},
+		{name: "redirected CD that is not there", plan: firmware.BootPlan{Source: firmware.BootIDERCD}, from: firmware.BootDisk, phase: Running, log: []string{"booted 0 0", "handover", "OS up", "agent up"}},
+		{name: "setup", plan: firmware.BootPlan{Setup: true}, phase: Setup, log: []string{"booted 0 0", "setup"}},
 		{name: "pause", plan: firmware.BootPlan{Pause: true}, phase: Paused, log: []string{"booted 0 0"}},
-		{name: "erase", o: Options{Password: "x"}, plan: firmware.BootPlan{SecureErase: true, ErasePassword: "x"}, from: firmware.BootCD, phase: Running, log: []string{"booted 0 0", "OS up"}},
-		{name: "erase, wrong password", o: Options{Password: "x"}, plan: firmware.BootPlan{SecureErase: true}, from: firmware.BootDisk, phase: Running, log: []string{"booted 65535 2", "OS up", "agent up"}},
-		{name: "unknown source", plan: firmware.BootPlan{Source: 99}, phase: NoMedium, log: []string{"booted 0 0"}},
+		{name: "erase", o: Options{Password: "x"}, plan: firmware.BootPlan{SecureErase: true, ErasePassword: "x"}, from: firmware.BootCD, phase: Running, log: []string{"booted 0 0", "handover", "OS up"}},
+		{name: "erase, wrong password", o: Options{Password: "x"}, plan: firmware.BootPlan{SecureErase: true}, from: firmware.BootDisk, phase: Running, log: []string{"booted 65535 2", "handover", "OS up", "agent up"}},
+		{name: "unknown source", plan: firmware.BootPlan{Source: 99}, phase: NoMedium, log: []string{"booted 0 0", "no medium"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestPlan(t *testing.T) {
 				}
 				if tt.phase == Setup || tt.phase == Paused {
 					b.Person().Key()
-					want(t, "told after the key", b.settle(), []string{"OS up", "agent up"})
+					want(t, "told after the key", b.settle(), []string{"handover", "OS up", "agent up"})
 				}
 			})
 		})
@@ -247,7 +247,7 @@ func TestLocks(t *testing.T) {
 		h.Press() // an ordinary boot: nothing is locked any more
 		b.settle()
 		h.Reset()
-		want(t, "reset", b.settle(), []string{"agent down", "OS down", "boot from S0", "booted 0 0", "OS up", "agent up"})
+		want(t, "reset", b.settle(), []string{"agent down", "OS down", "boot from S0", "booted 0 0", "handover", "OS up", "agent up"})
 	})
 }
 
