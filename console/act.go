@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/outband/outband/class"
-	"github.com/outband/outband/class/amt"
 	"github.com/outband/outband/class/ips"
+	"github.com/outband/outband/wire/eventlog"
 	"github.com/outband/outband/wire/status"
 )
 
@@ -262,28 +262,15 @@ func (c *Client) traces(ctx context.Context) traces {
 // progressWindow is how many of the newest records are searched for one of the BIOS.
 const progressWindow = 16
 
-// newestProgress returns the newest record of sensor type 15, which the BIOS writes while it starts. Records have 21
-// octets, newest first; octet 5 is the sensor type. Source: spec inventory-events-policies.md section 2.
+// newestProgress returns the newest record of the BIOS, which it writes while it starts; "" if there is none.
 func (c *Client) newestProgress(ctx context.Context) (record string, ok bool, err error) {
-	const messageLog = "AMT_MessageLog"
-	if !c.knows(messageLog) {
-		return "", false, nil
-	}
-	first, err := amt.MessageLogPositionToFirstRecord.Invoke(ctx, c, amt.MessageLogPositionToFirstRecordIn{})
-	if err != nil {
-		if isAbsent(err) {
-			c.lacks(messageLog)
-		}
-		return "", false, err
-	}
-	got, err := amt.MessageLogGetRecords.Invoke(ctx, c, amt.MessageLogGetRecordsIn{
-		IterationIdentifier: first.IterationIdentifier, MaxReadRecords: new(uint32(progressWindow))})
+	records, err := c.newestEvents(ctx, progressWindow)
 	if err != nil {
 		return "", false, err
 	}
-	for _, record := range eventRecords(got.RecordArray) {
-		if record[5] == 15 {
-			return string(record), true, nil
+	for _, r := range records {
+		if r.Sensor == eventlog.Firmware {
+			return string(r.Append(nil)), true, nil
 		}
 	}
 	return "", true, nil

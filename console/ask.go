@@ -2,8 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"sync"
 
 	"github.com/outband/outband/class"
@@ -52,19 +50,4 @@ func together(do ...func() error) error {
 		}
 	}
 	return nil
-}
-
-// recordSize is the length of an event record in octets. Source: spec inventory-events-policies.md section 2.2.
-const recordSize = 21
-
-// eventRecords decodes the records of the event log, and drops what is none and empty slots, which are zero.
-func eventRecords(texts []string) [][]byte {
-	var out [][]byte
-	for _, text := range texts {
-		raw, err := base64.StdEncoding.DecodeString(text)
-		if err == nil && len(raw) == recordSize && binary.LittleEndian.Uint32(raw) != 0 {
-			out = append(out, raw)
-		}
-	}
-	return out
 }

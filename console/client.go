@@ -219,16 +219,7 @@ func (c *Client) transport(ctx context.Context) (*wsman.Client, error) {
 			return nil, fmt.Errorf("password of %s: %w", c.cfg.Address, err)
 		}
 	}
-	made := &wsman.Client{
-		Dial:     func(ctx context.Context) (net.Conn, error) { return c.open(ctx, at) },
-		Host:     hostHeader(c.cfg.Address, at.Port),
-		Username: c.Username(),
-		Password: password,
-		MaxConns: c.cfg.MaxConns,
-		Pace:     c.cfg.Pace,
-		Timeout:  c.cfg.Timeout,
-		Trace:    c.cfg.Trace,
-	}
+	made := c.account(at, c.Username(), password)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -236,6 +227,42 @@ func (c *Client) transport(ctx context.Context) (*wsman.Client, error) {
 	}
 	c.http = made
 	return made, nil
+}
+
+// account returns the HTTP client of an account.
+func (c *Client) account(at *Endpoint, username, password string) *wsman.Client {
+	return &wsman.Client{
+		Dial:     func(ctx context.Context) (net.Conn, error) { return c.open(ctx, at) },
+		Host:     hostHeader(c.cfg.Address, at.Port),
+		Username: username,
+		Password: password,
+		MaxConns: c.cfg.MaxConns,
+		Pace:     c.cfg.Pace,
+		Timeout:  c.cfg.Timeout,
+		Trace:    c.cfg.Trace,
+	}
+}
+
+// relogin goes on under another name and password, as those of the account in use were changed.
+func (c *Client) relogin(ctx context.Context, username, password string) error {
+	if c.over != nil {
+		return nil // whoever made the transport keeps its password
+	}
+	if err := c.lock(ctx); err != nil {
+		return err
+	}
+	defer c.unlock()
+	c.mu.Lock()
+	old, at := c.http, c.found
+	c.cfg.Username, c.cfg.Password = username, password
+	if old != nil && at != nil && !c.closed {
+		c.http = c.account(at, username, password)
+	}
+	c.mu.Unlock()
+	if old != nil {
+		return old.Close()
+	}
+	return nil
 }
 
 func hostHeader(address string, port int) string {

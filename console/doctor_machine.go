@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/outband/outband/class"
 	"github.com/outband/outband/class/amt"
+	"github.com/outband/outband/wire/eventlog"
 )
 
 // facts reads Info once.
@@ -186,8 +186,7 @@ func (e *exam) boot(ctx context.Context) finding {
 // A logView is what the doctor reads of the event log.
 type logView struct {
 	log     *amt.MessageLog
-	read    int
-	records [][]byte
+	records []eventlog.Record // the newest
 }
 
 // readLog reads the settings of the event log and its newest records, once.
@@ -199,31 +198,25 @@ func (e *exam) readLog(ctx context.Context) (*logView, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := amt.MessageLogPositionToFirstRecord.Invoke(ctx, e.c, amt.MessageLogPositionToFirstRecordIn{})
-	if err != nil && !refused(err) { // an empty log has no first record
-		return nil, err
-	}
 	view := &logView{log: log}
-	if err == nil {
-		got, err := amt.MessageLogGetRecords.Invoke(ctx, e.c, amt.MessageLogGetRecordsIn{
-			IterationIdentifier: first.IterationIdentifier, MaxReadRecords: new(uint32(64))})
-		if err != nil && !refused(err) {
-			return nil, err
-		}
-		view.records = eventRecords(got.RecordArray)
-		view.read = len(view.records)
+	if view.records, err = e.c.newestEvents(ctx, 64); err != nil && !refused(err) {
+		return nil, err
 	}
 	e.log = view
 	return view, nil
 }
 
-// authFailures counts the records of refused log-ins: sensor type 6 of the firmware, entity 38. Source: spec
-// inventory-events-policies.md section 2.2.
+// isAuthFailure tells the records of refused log-ins at AMT itself.
+func isAuthFailure(r eventlog.Record) bool {
+	return r.Sensor == eventlog.Authentication && r.Entity == eventlog.Engine
+}
+
+// authFailures counts them.
 func (v *logView) authFailures() (n int, last time.Time) {
 	for _, r := range v.records {
-		if r[5] == 6 && r[11] == 38 {
+		if isAuthFailure(r) {
 			n++
-			if at := time.Unix(int64(binary.LittleEndian.Uint32(r)), 0); at.After(last) {
+			if at := r.When(); at.After(last) {
 				last = at
 			}
 		}
@@ -248,12 +241,12 @@ func (e *exam) eventLog(ctx context.Context) finding {
 	}
 	critical := 0
 	for _, r := range view.records {
-		if r[9] >= 16 && !(r[5] == 6 && r[11] == 38) {
+		if r.Severity >= eventlog.Critical && !isAuthFailure(r) {
 			critical++
 		}
 	}
 	if critical > 0 {
-		return warn("read the event log", "%s, %d of the newest %d critical", text, critical, view.read)
+		return warn("read the event log", "%s, %d of the newest %d critical", text, critical, len(view.records))
 	}
 	return ok("%s", text)
 }

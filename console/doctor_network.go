@@ -272,5 +272,5 @@ func (e *exam) lockout(ctx context.Context) finding {
 	if n, last := log.authFailures(); n > 0 {
 		return warn("find who tries: a console with an old password can lock the account", "%d records of failed log-ins in the event log, the last of %s", n, last.UTC().Format(time.DateTime))
 	}
-	return ok("not locked; no failed log-ins in the newest %d records of the event log", log.read)
+	return ok("not locked; no failed log-ins in the newest %d records of the event log", len(log.records))
 }
