@@ -1,0 +1,195 @@
+// Package cli is the program outband: what a user types, sees and gets as exit code. One file per group of commands;
+// a command is a struct whose fields are its flags and arguments and whose Run does the work. To add one, write the
+// struct with Run and Help (which shows an example), and name it in [commands].
+//
+// Results go to stdout, talk to stderr: a failure is one line "outband: ..." and, where something can be done about
+// it, one line "hint: ...". The exit code says what happened; see errors.go. A password is never an argument.
+//
+// Called by another name (amttool, wsman, fence_amt_ws, fence_outband) the program keeps that program's contract; the
+// file of that name holds it.
+//
+// This package is not a library: import console, class and wire instead.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Version is the version of the program; the linker sets it.
+var Version = "devel"
+
+// Main runs the program and returns its exit code. args[0] is the name it was called by. It ends early, but in good
+// order, on SIGINT and SIGTERM; a second signal kills.
+func Main(args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+	return Run(ctx, args, env, stdin, stdout, stderr)
+}
+
+// Run is [Main] without signals: the program ends early when ctx does.
+func Run(ctx context.Context, args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{ctx: ctx, env: env, in: stdin, out: stdout, err: stderr, name: "outband"}
+	if _, ok := stderr.(*os.File); !ok {
+		a.err = &oneAtATime{w: stderr}
+	}
+	defer a.session.close()
+	if len(args) == 0 {
+		args = []string{a.name}
+	}
+	name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
+	switch name {
+	case "amttool":
+		a.name = name
+		return amttool(a, args[1:])
+	case "wsman":
+		a.name = name
+		return wsmancli(a, args[1:])
+	case "fence_amt_ws", "fence_outband":
+		a.name = name
+		return fenceAgent(a, name, args[1:])
+	}
+	return a.report(a.run(args[1:]))
+}
+
+// An app is one run of the program: what it was given and where it writes.
+type app struct {
+	ctx  context.Context
+	env  func(string) string
+	in   io.Reader
+	out  io.Writer
+	err  io.Writer
+	name string // how messages begin
+
+	Globals
+	session session
+}
+
+// oneAtATime lets many goroutines talk, as a file does.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneAtATime) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(b)
+}
+
+// run parses the arguments and runs the command they name.
+func (a *app) run(args []string) error {
+	root := &commands{}
+	parser, err := newParser(a, root)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := parser.Parse(args)
+	a.Globals = root.Globals
+	if errors.Is(err, errHelp) {
+		return nil
+	}
+	if err != nil {
+		var parse *kong.ParseError
+		if errors.As(err, &parse) && parse.Context != nil {
+			return &failure{exitUsage, err, fmt.Sprintf("%s --help shows how", commandPath(parse.Context))}
+		}
+		return &failure{exitUsage, err, ""}
+	}
+	if err := a.Globals.check(); err != nil {
+		return err
+	}
+	return ctx.Run(a)
+}
+
+func newParser(a *app, root *commands) (*kong.Kong, error) {
+	return kong.New(root,
+		kong.Name("outband"),
+		kong.Description("Manages Intel AMT machines from afar: power, boot, inventory, fencing; and has virtual ones to try it on."),
+		kong.Writers(a.out, a.err),
+		kong.Exit(func(int) {}),
+		kong.NoDefaultHelp(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.Vars{"version": Version})
+}
+
+// commandPath is as much of the command as was understood: "outband power on".
+func commandPath(ctx *kong.Context) string {
+	path := []string{ctx.Model.Name}
+	for _, p := range ctx.Path {
+		if p.Command != nil {
+			path = append(path, p.Command.Name)
+		}
+	}
+	return strings.Join(path, " ")
+}
+
+// errHelp ends parsing after help was printed.
+var errHelp = errors.New("help was shown")
+
+type helpFlag bool
+
+// BeforeReset prints the help of the command that stands before the flag.
+func (helpFlag) BeforeReset(ctx *kong.Context) error {
+	if err := ctx.PrintUsage(false); err != nil {
+		return err
+	}
+	return errHelp
+}
+
+// commands is the whole command line.
+type commands struct {
+	Globals
+	Help helpFlag `short:"h" help:"Show what a command does, its flags and an example."`
+
+	Host       hostCmd       `cmd:"" help:"Keep a list of machines, with how to reach and to trust them."`
+	Info       infoCmd       `cmd:"" help:"Tell what a machine is: model, AMT version, mode, state."`
+	Power      powerCmd      `cmd:"" help:"Read and change the power state of one or many machines."`
+	Boot       bootCmd       `cmd:"" help:"Choose what a machine boots next, once."`
+	Hardware   hardwareCmd   `cmd:"" help:"List processors, memory, disks and the other hardware of a machine."`
+	Software   softwareCmd   `cmd:"" help:"List the modules of AMT's firmware and their versions."`
+	User       userCmd       `cmd:"" help:"List, add and change the accounts of a machine."`
+	Event      eventCmd      `cmd:"" help:"Read, watch, export and clear the event log of a machine."`
+	Time       timeCmd       `cmd:"" help:"Show and set AMT's clock."`
+	Discover   discoverCmd   `cmd:"" help:"Find machines with AMT in a network."`
+	Doctor     doctorCmd     `cmd:"" help:"Check what keeps a machine from being managed, and say what to do."`
+	Dump       dumpCmd       `cmd:"" help:"Write everything a machine tells about itself to a file."`
+	WSMan      wsmanCmd      `cmd:"" name:"wsman" passthrough:"" help:"Speak WS-Management yourself: get, put, invoke, enumerate ..."`
+	Fence      fenceCmd      `cmd:"" passthrough:"" help:"Be a fence agent for Pacemaker and other cluster software."`
+	Virtual    virtualCmd    `cmd:"" help:"Run virtual AMT machines."`
+	Demo       demoCmd       `cmd:"" help:"Take a short tour with three virtual machines."`
+	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
+	Complete   completeCmd   `cmd:"" name:"__complete" passthrough:"" hidden:""`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Help() string { return example("outband version") }
+
+func (versionCmd) Run(a *app) error {
+	return a.printer(column{"VERSION", 0}).record(map[string]string{"version": Version}, plain(Version))
+}
+
+// example lays example command lines out for a help text.
+func example(lines ...string) string {
+	head := "Example:"
+	if len(lines) > 1 {
+		head = "Examples:"
+	}
+	return head + "\n\n  " + strings.Join(lines, "\n  ")
+}

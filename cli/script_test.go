@@ -1,0 +1,171 @@
+package cli_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/outband/outband/cli"
+	"github.com/outband/outband/lab"
+)
+
+// TestMain makes the program available to stories under all its names.
+func TestMain(m *testing.M) {
+	run := func() { os.Exit(cli.Main(os.Args, os.Getenv, os.Stdin, os.Stdout, os.Stderr)) }
+	testscript.Main(m, map[string]func(){
+		"outband": run, "amttool": run, "wsman": run, "fence_amt_ws": run, "fence_outband": run,
+	})
+}
+
+// TestStories runs testdata/*.txtar: what a user types and sees. Beside the usual commands there are
+//
+//	machine [NAME] FILE    start a virtual machine from a JSON file (see lab.Machine) and set $HOST, or $NAME, to its
+//	                       address, $HOST_pin to its fingerprint, and AMT_PASSWORD to its password
+//	is [NAME] power STATE  fail unless the machine itself is on, off, asleep or hibernated
+//	is [NAME] booted FROM  fail unless its last boot came from there: disk, PXE, CD/DVD ...
+//	until ...              as is, but wait for it
+//	ca NAME FILE           write the machine's certificate
+//
+// and the condition [port623]: this process may answer presence pings.
+func TestStories(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("OUTBAND_HOSTS", filepath.Join(e.WorkDir, "hosts.json"))
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("TMPDIR", e.WorkDir)
+			for _, name := range []string{"AMT_PASSWORD", "AMT_HOST", "AMT_USER", "WSMAN_USER", "WSMAN_PASS", "DBUS_SESSION_BUS_ADDRESS"} {
+				e.Setenv(name, "")
+			}
+			w := &world{machines: map[string]*lab.Running{}}
+			e.Values[worldKey{}] = w
+			e.Defer(w.close)
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "port623" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			conn, err := net.ListenPacket("udp", "127.0.0.1:623")
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"machine": startMachine,
+			"is":      checkMachine,
+			"until":   awaitMachine,
+			"ca":      writeCertificate,
+		},
+	})
+}
+
+type worldKey struct{}
+
+// A world is the machines of one story.
+type world struct {
+	labs     []*lab.Lab
+	machines map[string]*lab.Running
+}
+
+func (w *world) close() {
+	for _, l := range w.labs {
+		l.Close()
+	}
+}
+
+func startMachine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: machine [NAME] FILE")
+	}
+	name := "HOST"
+	if len(args) == 2 {
+		name = args[0]
+	}
+	m, err := lab.ParseMachine([]byte(ts.ReadFile(args[len(args)-1])))
+	ts.Check(err)
+	l, err := lab.Start(context.Background(), lab.World{Machines: []lab.Machine{m}})
+	ts.Check(err)
+	w := ts.Value(worldKey{}).(*world)
+	w.labs = append(w.labs, l)
+	r := l.Machines[0]
+	w.machines[name] = r
+	ts.Setenv(name, r.Address)
+	ts.Setenv(name+"_pin", r.Fingerprint())
+	ts.Setenv("AMT_PASSWORD", r.Password)
+}
+
+func checkMachine(ts *testscript.TestScript, neg bool, args []string) {
+	m, look, want := condition(ts, args)
+	if got := look(m); (got == want) == neg {
+		ts.Fatalf("%s is %q", strings.Join(args[:len(args)-1], " "), got)
+	}
+}
+
+func awaitMachine(ts *testscript.TestScript, neg bool, args []string) {
+	m, look, want := condition(ts, args)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := m.Await(ctx, func(m *lab.Running) bool { return (look(m) == want) != neg }); err != nil {
+		ts.Fatalf("%s is %q: %v", strings.Join(args[:len(args)-1], " "), look(m), err)
+	}
+}
+
+// condition reads [NAME] power|booted VALUE.
+func condition(ts *testscript.TestScript, args []string) (m *lab.Running, look func(*lab.Running) string, want string) {
+	w := ts.Value(worldKey{}).(*world)
+	name := "HOST"
+	if len(args) == 3 {
+		name, args = args[0], args[1:]
+	}
+	m = w.machines[name]
+	if len(args) != 2 || m == nil {
+		ts.Fatalf("usage: is [NAME] power|booted VALUE")
+	}
+	look = (*lab.Running).Power
+	if args[0] == "booted" {
+		look = (*lab.Running).BootedFrom
+	}
+	return m, look, args[1]
+}
+
+func writeCertificate(ts *testscript.TestScript, neg bool, args []string) {
+	w := ts.Value(worldKey{}).(*world)
+	if len(args) != 2 || w.machines[args[0]] == nil {
+		ts.Fatalf("usage: ca NAME FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), w.machines[args[0]].CertificatePEM(), 0o600))
+}
+
+// Every story has a first line that says what it shows.
+func TestStoriesSayWhatTheyShow(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.SplitN(string(text), "\n", 2)
+		if !strings.HasPrefix(lines[0], "# ") || len(lines[0]) < 10 {
+			t.Errorf("%s: the first line is %q, not a comment that says what it shows", file, lines[0])
+		}
+		if !slices.ContainsFunc(strings.Split(string(text), "\n"), func(l string) bool {
+			l = strings.TrimLeft(l, "! ")
+			return strings.HasPrefix(l, "std") || strings.HasPrefix(l, "cmp") || strings.HasPrefix(l, "is ") || strings.HasPrefix(l, "until ") || strings.HasPrefix(l, "grep ")
+		}) {
+			t.Errorf("%s: looks at nothing", file)
+		}
+	}
+}
