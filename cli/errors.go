@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ const (
 	exitUnsupported   = int(console.KindUnsupported)    // this firmware cannot
 	exitIndeterminate = int(console.KindTimeout)        // timed out, or nobody knows whether it was done
 	exitPartial       = int(console.KindPartial)        // done on some machines only
+	exitInterrupted   = 130                             // by the user, as shells have it for Ctrl-C
 )
 
 // A failure is an error that knows its exit code and what the user can do about it.
@@ -97,6 +99,9 @@ func judge(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
 		return &failure{f.code, err, f.hint}
+	}
+	if errors.Is(err, context.Canceled) { // nothing but a signal ends a run so
+		return &failure{exitInterrupted, fmt.Errorf("interrupted: %w", err), "a request that was under way may have been carried out"}
 	}
 	kind, hint := console.Explain(err)
 	if flags := flagHint(err); flags != "" {
