@@ -164,7 +164,7 @@ const passwordHelp = "The password is asked for, or AMT_NEW_PASSWORD, or the fir
 
 type userAddCmd struct {
 	account
-	Realm    []string `required:"" placeholder:"REALM,..." help:"What the account may do; see above."`
+	Realm    []string `required:"" placeholder:"REALM" help:"What the account may do; see above."`
 	Access   string   `default:"any" placeholder:"FROM" help:"From where it may log in: local, remote or any."`
 	Disabled bool     `help:"Do not let it in yet."`
 	NewPassword
@@ -199,7 +199,7 @@ type userSetCmd struct {
 	account
 	Rename         string   `placeholder:"NAME" help:"New name of the account. It needs the password, too: that of the account in use is known."`
 	ChangePassword bool     `help:"Change the password. It is asked for, never an argument; see above."`
-	Realm          []string `placeholder:"REALM,..." help:"What the account may do from now on."`
+	Realm          []string `placeholder:"REALM" help:"What the account may do from now on."`
 	Access         string   `placeholder:"FROM" help:"From where it may log in: local, remote or any."`
 	NewPassword
 }
