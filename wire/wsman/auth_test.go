@@ -133,7 +133,8 @@ func TestManyWhileNonceIsDropped(t *testing.T) {
 		group.Wait()
 		g.Reset()
 	}
-	if challenges, refusals := g.count(); challenges != 1 || refusals > 4*4 {
+	// A request that waits for a connection was signed before; so each can meet a dropped nonce once, and no more.
+	if challenges, refusals := g.count(); challenges != 1 || refusals > 4*16 {
 		t.Errorf("%d challenges, %d refusals", challenges, refusals)
 	}
 }
