@@ -169,13 +169,15 @@ func (e *exam) boot(ctx context.Context) finding {
 	if err != nil {
 		return broken(err)
 	}
-	words := make([]string, len(s.Supported))
-	for i, d := range s.Supported {
-		words[i] = string(d)
+	var words []string
+	for _, d := range s.Supported {
+		if d != BootNone {
+			words = append(words, string(d))
+		}
 	}
 	text := "can boot from " + strings.Join(words, ", ")
 	if s.Device != "" && s.Armed != nil && *s.Armed {
-		return warn("take it back (boot none) unless it is wanted", "the next boot that AMT starts goes to %s; %s", s.Device, text)
+		return warn("take it back (outband boot clear) unless it is wanted", "the next boot that AMT starts goes to %s; %s", s.Device, text)
 	}
 	if strings.HasPrefix(s.LastStatus, "failed") {
 		return warn("look into the event log", "the last boot by AMT %s; %s", s.LastStatus, text)

@@ -93,6 +93,7 @@ func TestDoctor(t *testing.T) {
 			edit(t, s.fake, func(v *amt.BootSettingData) { v.BIOSSetup = new(true) })
 			s.fake.role = cim.BootServiceSetBootConfigRoleRoleIsNextSingleUse
 		}, "boot", Warning, "goes to bios"},
+		{"boot", nil, "boot", Healthy, "can boot from pxe"},
 		{"frozen log", func(t *testing.T, s *site, _ *Config) {
 			edit(t, s.fake, func(v *amt.MessageLog) { v.IsFrozen = new(true) })
 		}, "event log", Warning, "frozen"},
