@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -35,7 +36,7 @@ type Options struct {
 func DefaultPath() (string, error) {
 	dir := os.Getenv("XDG_CONFIG_HOME")
 	if !filepath.IsAbs(dir) { // the XDG specification: a relative path is to be ignored
-		home, err := os.UserHomeDir()
+		home, err := homeDir()
 		if err != nil {
 			return "", fmt.Errorf("where to keep hosts: %w", err)
 		}
@@ -47,6 +48,18 @@ func DefaultPath() (string, error) {
 		}
 	}
 	return filepath.Join(dir, "outband", "hosts.json"), nil
+}
+
+// homeDir is $HOME, or without it, as in a service of systemd, what the system's list of users says.
+func homeDir() (string, error) {
+	home, err := os.UserHomeDir()
+	if err == nil {
+		return home, nil
+	}
+	if u, e := user.Current(); e == nil && filepath.IsAbs(u.HomeDir) {
+		return u.HomeDir, nil
+	}
+	return "", err
 }
 
 // A DB is the hosts file of one person. It is safe for concurrent use, in one process and among

@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -539,6 +541,20 @@ func TestDefaultPath(t *testing.T) {
 		if got, err := DefaultPath(); got != want || err != nil {
 			t.Errorf("%q: got %q, %v; want %q", xdg, got, err, want)
 		}
+	}
+}
+
+// A service of systemd has no HOME unless it names a user; fence agents and timers run so.
+func TestDefaultPathWithoutHome(t *testing.T) {
+	me, err := user.Current()
+	if err != nil || runtime.GOOS == "windows" {
+		t.Skip("no entry for this user", err)
+	}
+	t.Setenv("HOME", "")
+	t.Setenv("XDG_CONFIG_HOME", "")
+	want := filepath.Join(me.HomeDir, ".config", "outband", "hosts.json")
+	if got, err := DefaultPath(); got != want || err != nil {
+		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
 }
 
