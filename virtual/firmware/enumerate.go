@@ -39,12 +39,15 @@ type enumerations struct {
 	open    []*enumeration // oldest first
 }
 
-// add keeps an enumeration and gives it a number. The oldest makes room.
-func (s *enumerations) add(e *enumeration, most int) {
+// keep holds an enumeration until it is asked for again. A new one gets a number, which stays its number until its end.
+// The oldest makes room.
+func (s *enumerations) keep(e *enumeration, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counter++
-	e.id = s.counter
+	if e.id == 0 {
+		s.counter++
+		e.id = s.counter
+	}
 	e.expires = time.Now().Add(contextLife)
 	if len(s.open) >= most {
 		s.open = s.open[1:]
@@ -125,7 +128,7 @@ func (s *session) enumerate(classes []*classInfo, c *catalogue, req *wsman.Reque
 	const ns = wsman.NSEnumeration
 	answer := wsman.Group(ns, "EnumerateResponse")
 	if req.Body.Child("OptimizeEnumeration") == nil || !s.m.profile.Optimize {
-		s.m.enumerations.add(e, s.m.profile.Contexts)
+		s.m.enumerations.keep(e, s.m.profile.Contexts)
 		answer.Children = append(answer.Children, wsman.El(ns, "EnumerationContext", contextText(e.id)))
 		return &answer, nil
 	}
@@ -134,7 +137,7 @@ func (s *session) enumerate(classes []*classInfo, c *catalogue, req *wsman.Reque
 	context := wsman.El(ns, "EnumerationContext", "")
 	end := []wsman.Element{wsman.El(wsman.NSWSMan, "EndOfSequence", "")}
 	if len(e.items) > 0 {
-		s.m.enumerations.add(e, s.m.profile.Contexts)
+		s.m.enumerations.keep(e, s.m.profile.Contexts)
 		context.Text, end = contextText(e.id), nil
 	}
 	answer.Children = append(append(answer.Children, context, wsman.Group(wsman.NSWSMan, "Items", items...)), end...)
@@ -159,7 +162,8 @@ func maxElements(body *wsman.Element) int {
 	return n
 }
 
-// pull answers with the next items.
+// pull answers with the next items. The context stays the same from page to page, as in recorded exchanges of enumerate
+// and pull; there are clients that send the first one all the time.
 func (s *session) pull(req *wsman.Request) (*wsman.Element, error) {
 	e, err := s.takeContext(req, "Pull")
 	if err != nil {
@@ -168,7 +172,7 @@ func (s *session) pull(req *wsman.Request) (*wsman.Element, error) {
 	const ns = wsman.NSEnumeration
 	answer := wsman.Group(ns, "PullResponse", wsman.Group(ns, "Items", e.page(maxElements(req.Body), req.MaxEnvelopeSize)...))
 	if len(e.items) > 0 {
-		s.m.enumerations.add(e, s.m.profile.Contexts)
+		s.m.enumerations.keep(e, s.m.profile.Contexts)
 		// Where AMT puts the context was recorded behind the items only; DSP0226 has it in front. Clients take both.
 		answer.Children = append(answer.Children, wsman.El(ns, "EnumerationContext", contextText(e.id)))
 	} else {
