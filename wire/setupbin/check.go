@@ -3,6 +3,7 @@ package setupbin
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A Problem is something that a reader may stumble over.
@@ -56,6 +57,11 @@ func (c *checker) bad(id ID, format string, args ...any) {
 
 func (c *checker) warn(id ID, format string, args ...any) {
 	c.problems = append(c.problems, Problem{Record: c.at, ID: id, Warning: true, Text: fmt.Sprintf(format, args...)})
+}
+
+// fault is bad with an error of this package, less what the problem says already.
+func (c *checker) fault(id ID, subject string, err error) {
+	c.bad(id, "%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "setupbin: "), subject+": "))
 }
 
 func (c *checker) header() {
@@ -145,7 +151,7 @@ func (c *checker) variable(v Variable) {
 		return
 	}
 	if err := d.Check(v.Value); err != nil {
-		c.bad(v.ID, "%v", err)
+		c.fault(v.ID, d.Name, err)
 		return
 	}
 	if c.file.Version() < d.Since {
@@ -155,9 +161,13 @@ func (c *checker) variable(v Variable) {
 		c.warn(v.ID, "its encoding is not known for sure")
 	}
 	switch v.ID {
+	case CurrentPassword:
+		if string(v.Value) != DefaultPassword {
+			c.warn(v.ID, "is not the factory's: a machine that is new or was reset refuses the record")
+		}
 	case NewPassword:
 		if err := CheckPassword(string(v.Value)); err != nil {
-			c.bad(v.ID, "%v", err)
+			c.fault(v.ID, "password", err)
 		}
 	case AddHash:
 		if h, err := ParseHash(v.Value); err == nil && h.Algorithm != SHA1 && c.file.Version() < V3 {

@@ -23,8 +23,8 @@ func TestCheck(t *testing.T) {
 		{"hash alone", V3, passwords + hash, nil, []string{"warning: record 1 add-hash: user-hashes=on should"}},
 		{"no current password", V3, "new-password=P@ssw0rd", nil, []string{"record 1 current-password: must", "record 1 new-password: must follow"}},
 		{"no new password", V3, "current-password=admin", nil, []string{"record 1 new-password: must be there"}},
-		{"another current password", V3, "current-password=P@ssw0rd", nil, nil},
-		{"weak password", V3, "current-password=admin new-password=password1", nil, []string{"record 1 new-password: setupbin: password"}},
+		{"another current password", V3, "current-password=P@ssw0rd", nil, []string{"warning: record 1 current-password: is not the factory's"}},
+		{"weak password", V3, "current-password=admin new-password=password1", nil, []string{"record 1 new-password: value not allowed: no upper-case letter"}},
 		{"SHA-256 too early", V2, passwords + "user-hashes=on " + hash, nil, []string{"record 1 add-hash: sha256 needs version 3.0"}},
 		{"variable too early", V21, passwords + "kvm=on", nil, []string{"warning: record 1 kvm: came with version 3.0"}},
 		{"static address missing", V3, passwords + "dhcp=off", nil, []string{"record 1 dhcp: is off"}},
@@ -40,7 +40,16 @@ func TestCheck(t *testing.T) {
 			[]string{"record 1 provisioning: must come after dns-suffix", "record 1 provisioning: must come after server-name", "record 1 provisioning: must come after server-address"}},
 		{"twice", V3, passwords + "kvm=on kvm=off", nil, []string{"warning: record 1 kvm: set more than once"}},
 		{"hash twice", V3, passwords + "user-hashes=on " + hash + " " + hash, nil, nil},
-		{"bad value", V3, passwords + "kvm=on", func(f *File) { f.Records[0].Variables[2].Value = []byte{2} }, []string{"record 1 kvm: setupbin: kvm: value not allowed"}},
+		{"hash too short", V3, passwords + "user-hashes=on", func(f *File) {
+			f.Records[0].Add(Variable{ID: AddHash, Value: append([]byte{2}, make([]byte, 21)...)})
+		}, []string{"record 1 add-hash: certificate hash: value not allowed: sha256 has 32 octets of hash and a name behind them, there are 21"}},
+		{"hash with a long name", V3, passwords + "user-hashes=on", func(f *File) {
+			f.Records[0].Add(Variable{ID: AddHash, Value: append(append([]byte{1}, make([]byte, 20)...), 40, 'a')})
+		}, []string{"record 1 add-hash: certificate hash: value not allowed: a name of 40 octets, at most 32"}},
+		{"hash of what", V3, passwords + "user-hashes=on", func(f *File) {
+			f.Records[0].Add(Variable{ID: AddHash, Value: append([]byte{9}, make([]byte, 21)...)})
+		}, []string{"record 1 add-hash: certificate hash: value not allowed: algorithm unknown (9)"}},
+		{"bad value", V3, passwords + "kvm=on", func(f *File) { f.Records[0].Variables[2].Value = []byte{2} }, []string{"record 1 kvm: value not allowed"}},
 		{"no room for the end", V3, passwords, func(f *File) {
 			f.Records[0].Add(Variable{ID: DNSSuffix, Value: []byte(strings.Repeat("d", 250))})
 			f.Records[0].Add(Variable{ID: ServerName, Value: []byte(strings.Repeat("d", 181))})

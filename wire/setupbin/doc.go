@@ -25,7 +25,7 @@
 // a BIOS or another tool may stumble over. Of some variables the encoding is not known ([Definition.Uncertain]); they
 // are set from raw octets only.
 //
-// Not here: the disk image. The file must be the first one in the root of a FAT file system, in one piece.
+// Not here: the disk image, which package fat writes. The file must be the first one in the root directory, in one piece.
 //
 // Sources: spec setupbin.md; files written by Intel's Configuration Utility, MeshCommander and MeshCentral.
 package setupbin

@@ -73,6 +73,16 @@ func (f *File) Index() {
 	f.Length = uint16(moduleList + 2 + 2*len(f.Modules))
 }
 
+// Declare puts a module on the header's list unless it is there. An empty list stays empty: its author has done without.
+func (f *File) Declare(module uint16) {
+	if len(f.Modules) == 0 || slices.Contains(f.Modules, module) {
+		return
+	}
+	f.Modules = append(f.Modules, module)
+	slices.Sort(f.Modules)
+	f.Length += 2
+}
+
 // Parse reads a file. It goes by the header's count of records; more octets than that are kept in Rest, fewer are
 // refused. The result shares no memory with b. Errors wrap [ErrOther], [ErrShort], [ErrTooLong] or [ErrMalformed].
 func Parse(b []byte) (*File, error) {

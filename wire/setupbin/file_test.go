@@ -329,3 +329,21 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+// A module is declared once, and not at all where the author has left the list empty.
+func TestDeclare(t *testing.T) {
+	for _, tt := range []struct {
+		have, want []uint16
+		length     uint16
+	}{
+		{[]uint16{1, 3}, []uint16{1, 2, 3}, 48},
+		{[]uint16{2}, []uint16{2}, 46},
+		{nil, nil, 46},
+	} {
+		f := &File{Header: Header{Modules: tt.have, Length: 46}}
+		f.Declare(AMT)
+		if !slices.Equal(f.Modules, tt.want) || f.Length != tt.length {
+			t.Errorf("%v: got %v, length %d; want %v, %d", tt.have, f.Modules, f.Length, tt.want, tt.length)
+		}
+	}
+}

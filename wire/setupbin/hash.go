@@ -71,7 +71,25 @@ func ParseHash(b []byte) (CertHash, error) {
 			return CertHash{Algorithm: a, Hash: append([]byte(nil), b[1:n]...), Name: string(b[n+1:])}, nil
 		}
 	}
-	return CertHash{}, fmt.Errorf("setupbin: certificate hash: %w: %d octets", ErrValue, len(b))
+	return CertHash{}, fmt.Errorf("setupbin: certificate hash: %w: %s", ErrValue, hashFault(b))
+}
+
+// hashFault says what is wrong with a value.
+func hashFault(b []byte) string {
+	if len(b) == 0 {
+		return "empty"
+	}
+	a := HashAlgorithm(b[0])
+	n := 1 + a.Size()
+	switch {
+	case a.Size() == 0:
+		return fmt.Sprintf("algorithm %v", a)
+	case len(b) <= n:
+		return fmt.Sprintf("%v has %d octets of hash and a name behind them, there are %d", a, a.Size(), len(b)-1)
+	case b[n] > MaxHashName:
+		return fmt.Sprintf("a name of %d octets, at most %d", b[n], MaxHashName)
+	}
+	return fmt.Sprintf("a name of %d octets, there are %d", b[n], len(b)-n-1)
 }
 
 // String returns "sha256:cb3c...:name".
