@@ -66,7 +66,6 @@ type Client struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
-	err    error // good once ctx has ended and wg is down
 
 	writing sync.Mutex
 	phase   Phase // guarded by writing
