@@ -1,0 +1,54 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/outband/outband/class/amt"
+	"github.com/outband/outband/wire/ider"
+	"github.com/outband/outband/wire/redir"
+	"github.com/outband/outband/wire/sol"
+)
+
+// OpenRedirection starts a session of a kind and logs in; what is spoken then is the business of packages sol, ider and
+// rfb. The session outlives ctx. Errors wrap those of [redir.Open]; a machine that has such a session already gives
+// [redir.ErrBusy].
+func (c *Client) OpenRedirection(ctx context.Context, kind redir.Kind) (*redir.Conn, error) {
+	username, password, err := c.Credentials(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at, err := c.Endpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.DialRedirection(ctx)
+	if err != nil {
+		return nil, err
+	}
+	secure := at.Scheme == HTTPS
+	s, err := redir.Open(ctx, conn, kind, redir.Options{Username: username, Password: password, ClearPassword: secure})
+	if errors.Is(err, redir.ErrDenied) {
+		err = fmt.Errorf("%w: the account needs the realm %q", err, RealmName(amt.RealmRedirection))
+	}
+	return s, err
+}
+
+// SOL opens the serial line of the machine. The session ends with ctx.
+func (c *Client) SOL(ctx context.Context, o sol.Options) (*sol.Session, error) {
+	conn, err := c.OpenRedirection(ctx, redir.SOL)
+	if err != nil {
+		return nil, fmt.Errorf("serial line: %w", err)
+	}
+	return sol.Open(ctx, conn, o)
+}
+
+// IDER shows the machine two drives, and returns when it has taken them. The session ends with ctx.
+func (c *Client) IDER(ctx context.Context, o ider.Options) (*ider.Session, error) {
+	conn, err := c.OpenRedirection(ctx, redir.IDER)
+	if err != nil {
+		return nil, fmt.Errorf("drives: %w", err)
+	}
+	return ider.Open(ctx, conn, o)
+}
