@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/outband/outband/console"
+	"github.com/outband/outband/console/hosts"
+	"github.com/outband/outband/wire/redir"
+)
+
+// Redirection are the flags of commands that open a session.
+type Redirection struct {
+	Enable bool `help:"Switch on what is off for this session, without asking, and off again behind it."`
+}
+
+// putBackTime is for switching off again what was off, after an interrupt too.
+const putBackTime = 20 * time.Second
+
+// session runs f, which opens a session of a kind. If that is switched off at the machine it is switched on, if the user
+// agrees, and off again in the end; if the machine wants consent, the code is asked for.
+func (a *app) redirected(ctx context.Context, c *console.Client, kind redir.Kind, r Redirection, f func(ctx context.Context) error) (err error) {
+	off, err := c.RedirectionOff(ctx, kind)
+	if err != nil {
+		return err
+	}
+	if len(off) > 0 {
+		what := strings.Join(off, " and ")
+		if !r.Enable {
+			yes, err := a.confirm(fmt.Sprintf("%s is switched off at %s; switch it on for this session?", what, c.Address()), true)
+			if err != nil {
+				return err
+			}
+			if !yes {
+				return &failure{exitRefused, fmt.Errorf("%s is switched off at %s", what, c.Address()), "--enable switches it on for the session"}
+			}
+		}
+		restore, err := c.EnableRedirection(ctx, kind)
+		if err != nil {
+			return err
+		}
+		a.detail("%s: %s switched on", c.Address(), what)
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackTime)
+			defer cancel()
+			if e := restore(ctx); e != nil {
+				err = errors.Join(err, e)
+				return
+			}
+			a.detail("%s: %s switched off again", c.Address(), what)
+		}()
+	}
+	return f(ctx)
+}
+
+// reach finds the one machine of a command, and makes what speaks to it.
+func (a *app) reach(word string) (hosts.Host, *console.Client, error) {
+	h, err := a.target(word)
+	if err != nil {
+		return h, nil, err
+	}
+	client, err := a.connect(h)
+	return h, client, err
+}
