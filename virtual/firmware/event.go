@@ -103,6 +103,7 @@ func (m *Machine) Log(r eventlog.Record) {
 		r.Time = uint32(m.now().Unix())
 	}
 	m.events.add(r)
+	m.raise(r)
 }
 
 // Events returns the event log, the newest record first.

@@ -60,6 +60,7 @@ func (m *Machine) logFailure(user string) {
 	m.lockouts.mu.Lock()
 	n := m.lockouts.byUser[user].failures
 	m.lockouts.mu.Unlock()
+	m.noteFailure(user)
 	if n == 0 || n%failuresPerEvent != 0 {
 		return
 	}
