@@ -17,7 +17,13 @@ type bootCmd struct {
 	CD          bootCDCmd          `cmd:"" name:"cd" help:"Boot from the CD or DVD drive, once."`
 	BIOS        bootBIOSCmd        `cmd:"" name:"bios" aliases:"setup" help:"Stop in the BIOS setup, once."`
 	Diagnostics bootDiagnosticsCmd `cmd:"" aliases:"diag" help:"Boot the diagnostic partition, once (until release 7)."`
+	IDER        bootIDERCmd        `cmd:"" name:"ider" help:"Boot from a redirected CD or floppy, once; its session must be open."`
 	HTTPS       bootHTTPSCmd       `cmd:"" name:"https" help:"Boot an image from a URL, once (One-Click Recovery, release 15 and newer)."`
+	WinRE       bootWinRECmd       `cmd:"" name:"winre" help:"Boot Windows recovery, once (release 15 and newer)."`
+	PBA         bootPBACmd         `cmd:"" name:"pba" help:"Boot an application that the BIOS has registered, once (release 15 and newer)."`
+	Custom      bootCustomCmd      `cmd:"" help:"Boot as set up, with options, once."`
+	Service     bootServiceCmd     `cmd:"" help:"Let recovery boot and platform erase be used, or not (release 15 and newer)."`
+	Settings    bootSettingsCmd    `cmd:"" help:"Show all that a machine tells about booting."`
 	Clear       bootClearCmd       `cmd:"" help:"Take the choice back."`
 }
 
@@ -40,6 +46,17 @@ func deviceWords(devices []console.BootDevice) (out []string) {
 		}
 	}
 	return out
+}
+
+// nextBoot is what the next boot will be, for people. Some devices are chosen in a way that no machine tells again.
+func nextBoot(s console.BootStatus) string {
+	switch {
+	case s.Device != "":
+		return string(s.Device)
+	case s.Armed != nil && *s.Armed:
+		return "not told"
+	}
+	return "as set up"
 }
 
 type bootStatusCmd struct{ Many }
@@ -66,23 +83,21 @@ func (c *bootStatusCmd) Run(a *app) error {
 				armed = cell{"yes", toneWarn}
 			}
 		}
-		return out.record(r, plain(h.Name), plain(first(r.Device, "as set up")), armed, plain(strings.Join(r.Supported, " ")))
+		return out.record(r, plain(h.Name), plain(nextBoot(s)), armed, plain(strings.Join(r.Supported, " ")))
 	})
 }
 
 // BootChoice are the flags of commands that choose what to boot.
 type BootChoice struct {
 	Many
-	Now  bool          `help:"Start it now: switch on if the machine is off, reset if it is on."`
-	Yes  bool          `short:"y" help:"Do not ask before restarting several machines."`
-	Wait time.Duration `placeholder:"TIME" help:"With --now: wait that long for the start."`
-	SOL  bool          `name:"sol" help:"Redirect the text console to the serial port during this boot."`
+	Now  bool     `help:"Start it now: switch on if the machine is off, reset if it is on."`
+	Yes  bool     `short:"y" help:"Do not ask before restarting several machines."`
+	Wait waitTime `placeholder:"TIME" help:"With --now: wait that long for the start."`
+	SOL  bool     `name:"sol" help:"Redirect the text console to the serial port during this boot."`
+	BootFlags
 }
 
 func (c *BootChoice) do(a *app, req console.BootRequest) error {
-	if c.Wait < 0 {
-		return usage("", "--wait: %v is negative", c.Wait)
-	}
 	list, err := a.targets(c.Hosts)
 	if err != nil {
 		return err
@@ -96,7 +111,10 @@ func (c *BootChoice) do(a *app, req console.BootRequest) error {
 			return usage("--yes answers beforehand", "canceled; nothing was sent")
 		}
 	}
-	req.Now, req.Wait, req.SOL = c.Now, c.Wait, c.SOL
+	req.Now, req.Wait, req.SOL = c.Now, time.Duration(c.Wait), c.SOL
+	if req.Options, err = c.BootFlags.options(); err != nil {
+		return err
+	}
 	out := a.printer(hostColumn(list), column{"NEXT BOOT", 12}, column{"POWER", 0})
 	return eachHost(a, list, c.Many, func(ctx context.Context, client *console.Client) (console.BootResult, error) {
 		return client.Boot(ctx, req)
@@ -132,6 +150,7 @@ type (
 	bootHTTPSCmd       struct {
 		URL string `arg:"" help:"Where the image is."`
 		BootChoice
+		HTTPSFlags
 	}
 	bootClearCmd struct{ Many }
 )
@@ -154,7 +173,11 @@ func (c *bootDiskCmd) Run(a *app) error {
 }
 
 func (c *bootHTTPSCmd) Run(a *app) error {
-	return c.do(a, console.BootRequest{Device: console.BootHTTPS, URL: c.URL})
+	req := console.BootRequest{Device: console.BootHTTPS, URL: c.URL}
+	if err := c.HTTPSFlags.fill(a, &req); err != nil {
+		return err
+	}
+	return c.do(a, req)
 }
 
 func (c *bootClearCmd) Run(a *app) error {
@@ -170,7 +193,8 @@ func (bootCDCmd) Help() string          { return example("outband boot cd nuc1 -
 func (bootBIOSCmd) Help() string        { return example("outband boot bios nuc1 --now") }
 func (bootDiagnosticsCmd) Help() string { return example("outband boot diagnostics nuc1 --now") }
 func (bootHTTPSCmd) Help() string {
-	return "The authority of the server's certificate must be among the trusted roots of the machine.\n\n" +
-		example("outband boot https https://boot.example/rescue.efi nuc1 --now")
+	return "The authority of the server's certificate must be among the trusted roots of the machine, which the BIOS is handed for this boot.\n\n" +
+		example("outband boot https https://boot.example/rescue.efi nuc1 --now",
+			"outband boot https https://boot.example/rescue.efi nuc1 --http-user fetch --http-password-file pw --server-name boot.example --now")
 }
 func (bootClearCmd) Help() string { return example("outband boot clear nuc1") }

@@ -62,6 +62,11 @@ type BootRequest struct {
 	// For BootHTTPS: where the image is, and how to log in there. At most 300 octets of URL.
 	URL, User, Password string `json:"-"`
 
+	// More for BootHTTPS, and for BootWinRE and BootPBA which of the BIOS's options.
+	Recovery RecoveryOptions `json:"-"`
+
+	Options BootOptions `json:"-"` // what else is special about this boot
+
 	SOL bool // serial console during this boot
 
 	// Also sets further options before they are written: verbosity, locks, pause. May be nil.
@@ -118,6 +123,9 @@ func (c *Client) Boot(ctx context.Context, req BootRequest) (BootResult, error) 
 	}
 	if req.SOL && !class.Value(view.caps.SOL) {
 		return fail(fmt.Errorf("%w: the BIOS does not support serial redirection (AMT_BootCapabilities.SOL)", ErrUnsupported))
+	}
+	if err := req.Options.check(view); err != nil {
+		return fail(err)
 	}
 	if err := view.consented(); err != nil && req.Device != BootNone {
 		return fail(err)
@@ -191,7 +199,7 @@ func (c *Client) bootSource(ctx context.Context, req BootRequest) (source *wsman
 		params, err = c.httpsParams(ctx, req)
 		return ref(sourceHTTPS), params, err
 	case BootWinRE, BootPBA:
-		id, params, err := c.localRecovery(ctx, req.Device)
+		id, params, err := c.localRecovery(ctx, req.Device, req.Recovery.Number)
 		return ref(id), params, err
 	}
 	return nil, nil, nil
@@ -228,6 +236,7 @@ func (req BootRequest) options(read *amt.BootSettingData, params *uefiParams) *a
 		out.UefiBootNumberOfParams, out.UefiBootParametersArray = new(params.count), params.records
 		out.BootMediaIndex = new(uint16(0))
 	}
+	req.Options.apply(&out)
 	if req.Also != nil {
 		req.Also(&out)
 	}

@@ -110,7 +110,7 @@ func (v *bootView) offers(d BootDevice) error {
 		return nil
 	}
 	switch d {
-	case BootNone:
+	case BootNone, BootAsSetUp:
 		return nil
 	case BootPXE:
 		return has(v.caps.ForcePXEBoot, "ForcePXEBoot")

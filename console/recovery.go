@@ -60,9 +60,11 @@ func (c *Client) httpsParams(ctx context.Context, req BootRequest) (*uefiParams,
 		}
 	}
 	p := &uefiParams{}
+	if err := req.Recovery.check(); err != nil {
+		return nil, err
+	}
 	p.add(uefiURL, []byte(req.URL))
-	p.add(uefiSyncRoots, []byte{1})
-	p.add(uefiTimeout, []byte{0, 0})
+	req.Recovery.add(p)
 	if req.User != "" {
 		p.add(uefiHTTPUser, []byte(req.User))
 		p.add(uefiHTTPPassword, []byte(req.Password))
@@ -74,7 +76,7 @@ func (c *Client) httpsParams(ctx context.Context, req BootRequest) (*uefiParams,
 }
 
 // localRecovery finds the source of a recovery that lies on the machine's own disk.
-func (c *Client) localRecovery(ctx context.Context, d BootDevice) (id string, params *uefiParams, err error) {
+func (c *Client) localRecovery(ctx context.Context, d BootDevice, number int) (id string, params *uefiParams, err error) {
 	sources, err := class.All[cim.BootSourceSetting](ctx, c)
 	if err != nil {
 		return "", nil, err
@@ -86,6 +88,9 @@ func (c *Client) localRecovery(ctx context.Context, d BootDevice) (id string, pa
 		}
 		windows := strings.Contains(strings.ToLower(class.Value(s.BIOSBootString)), "winre")
 		path := class.Value(s.BootString)
+		if number > 0 && !strings.HasSuffix(id, fmt.Sprintf(" %d", number)) {
+			continue
+		}
 		if windows != (d == BootWinRE) || path == "" || len(path) > maxDevicePath {
 			continue
 		}

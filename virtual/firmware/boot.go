@@ -35,6 +35,7 @@ type boot struct {
 	mu   sync.Mutex // guards what follows
 	kept bootState
 	once *BootPlan // for the next boot, instead of everything: the old SOAP interface's
+	wipe *EraseSet // what the boot that is under way erases; nil for nothing
 }
 
 // bootState is what outlives a restart.
@@ -119,6 +120,11 @@ func (m *Machine) storedPlan() BootPlan {
 	if kept.Role == roleOnce { // without it the options have no effect; the order has, as fence_amt_ws relies on
 		p = planOf(&d)
 		p.PlatformErase = p.PlatformErase && kept.OCR&2 != 0
+		if p.PlatformErase {
+			m.boot.mu.Lock()
+			m.boot.wipe = new(p.EraseSet())
+			m.boot.mu.Unlock()
+		}
 	}
 	if source, option, ok := sourceOf(kept.Source); ok && p.Source == BootDefault {
 		p.Source, p.Option = source, option
@@ -207,7 +213,7 @@ func changeBootService(_ context.Context, m *Machine, _ wsman.Selectors, in cim.
 		return out, bootBadParameter, nil
 	}
 	bits, c := state&3, m.capabilities()
-	if !m.hasOCR() || bits&2 != 0 && class.Value(c.PlatformErase)&1 == 0 {
+	if bits != 0 && !m.hasOCR() || bits&2 != 0 && class.Value(c.PlatformErase)&1 == 0 {
 		return out, bootNotSupported, nil
 	}
 	m.boot.mu.Lock()

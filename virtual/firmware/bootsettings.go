@@ -137,6 +137,13 @@ func (b *boot) booted(m *Machine, r BootResult) {
 			set(e, "BIOSLastStatus", itoa(r.Status), itoa(r.Error))
 		}
 	})
+	b.mu.Lock()
+	wipe := b.wipe
+	b.wipe = nil
+	b.mu.Unlock()
+	if wipe != nil {
+		m.erased(*wipe, r)
+	}
 }
 
 // badValue is the fault for a Put of what the machine cannot do. Source: DSP0226 14.6, wxf:InvalidRepresentation.
@@ -167,6 +174,9 @@ func putBootSettings(_ context.Context, m *Machine, _, want *wsman.Element) erro
 	}
 	if _, err := ParseBootParams(d.UefiBootParametersArray); err != nil {
 		return wsman.ErrInvalidRepresentation.With(err.Error())
+	}
+	if !goodErase(&d, &c) {
+		return badValue()
 	}
 	if password := class.Value(d.RSEPassword); len(password) > 32 || strings.IndexFunc(password, func(r rune) bool { return r < ' ' || r > '~' }) >= 0 {
 		return badValue()
