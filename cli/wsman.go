@@ -88,7 +88,7 @@ func (c *wsmanCmd) Run(a *app) error {
 	}
 	defer raw.Close()
 	call.post = poster(raw, opts.get("path"))
-	show := &wsmanShow{printer: a.printer(), form: form, method: opts.get("method"), file: opts.get("out-file")}
+	show := &wsmanShow{printer: a.printer(), form: form, file: opts.get("out-file")}
 	call.show = show.answer
 	if opts.has("print-request") {
 		call.dump = func(doc []byte) { a.out.Write(indentXML(doc)) }

@@ -8,9 +8,11 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/outband/outband/wire/status"
 	"github.com/outband/outband/wire/wsman"
 )
 
@@ -154,7 +156,34 @@ func (c *wsmanCall) exchange(ctx context.Context, doc []byte, index int) (int, e
 	if err != nil {
 		return 0, err
 	}
-	return reply.Status, c.shown(reply, index)
+	if err := c.shown(reply, index); err != nil {
+		return reply.Status, err
+	}
+	return reply.Status, c.refused(reply)
+}
+
+// refused is the error of an answer whose ReturnValue is a no: the document was shown, but nothing was done.
+func (c *wsmanCall) refused(reply *wsman.HTTPReply) error {
+	if c.verb != "invoke" || reply.Status != http.StatusOK {
+		return nil
+	}
+	root, err := wsman.Parse(reply.Body)
+	if err != nil {
+		return nil // what it is was shown
+	}
+	body := root.Child("Body")
+	if body == nil || len(body.Children) == 0 {
+		return nil
+	}
+	value := body.Children[0].Child("ReturnValue")
+	if value == nil || value.Text == "" || value.Text == "0" {
+		return nil
+	}
+	n, err := strconv.ParseUint(value.Text, 10, 32)
+	if err != nil {
+		return fmt.Errorf("refused: ReturnValue %.40q", value.Text)
+	}
+	return &status.Error{Op: wsman.ClassName(c.uri) + "." + c.opts.get("method"), Code: status.Status(n)}
 }
 
 // shown shows an answer if it is one: not, say, the page that comes with a 401.

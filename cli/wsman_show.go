@@ -4,10 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 
-	"github.com/outband/outband/wire/status"
 	"github.com/outband/outband/wire/wsman"
 )
 
@@ -15,7 +12,6 @@ import (
 type wsmanShow struct {
 	printer *printer
 	form    string
-	method  string // invoked
 	file    string // --out-file
 	failed  error
 }
@@ -35,13 +31,6 @@ func (s *wsmanShow) answer(doc []byte, index int) error {
 	}
 	if resp.Fault != nil || resp.Body == nil {
 		return nil
-	}
-	if code := resp.Body.ChildText("ReturnValue"); code != "" && code != "0" && strings.HasSuffix(resp.Body.Local, "_OUTPUT") {
-		n, err := strconv.ParseUint(code, 10, 32)
-		if err != nil {
-			return fmt.Errorf("wsman: ReturnValue is %.20q", code)
-		}
-		s.failed = &status.Error{Op: wsman.ClassName(resp.Body.Space) + "." + s.method, Code: status.Status(n), Text: "ReturnValue " + code}
 	}
 	if s.form == "xml" || s.file != "" {
 		return nil

@@ -16,13 +16,14 @@ import (
 	"time"
 
 	"github.com/outband/outband/console"
+	statuses "github.com/outband/outband/wire/status"
 	"github.com/outband/outband/wire/wsman"
 )
 
 // The program wsman, as wsmancli 2.8 has it: options, environment (WSMAN_USER, WSMAN_PASS), default port, documents on
-// stdout, exit code 1 if the last HTTP status was not 200 whatever a ReturnValue says. What differs: a user name is admin
-// unless given, AMT_PASSWORD counts too, a password in --endpoint may hold @, : and /, an absent --config-file is no
-// failure, and a refused password is not asked for again. Source: wsmancli, src/wsman.c and man/wsman.1.
+// stdout, exit code 1 if the last HTTP status was not 200. What differs: a ReturnValue that is not 0 is a failure too, as
+// nothing was done; a user name is admin unless given, AMT_PASSWORD counts too, a password in --endpoint may hold @, : and
+// /, an absent --config-file is no failure, and a refused password is not asked for again. Source: wsmancli, src/wsman.c and man/wsman.1.
 
 const (
 	wsmancliPort    = 5985
@@ -61,7 +62,10 @@ func wsmancli(a *app, args []string) int {
 	if err == nil && status == http.StatusOK {
 		return 0
 	}
-	fmt.Fprintf(a.err, "Connection failed. response code = %d\n", status)
+	var refused *statuses.Error
+	if !errors.As(err, &refused) {
+		fmt.Fprintf(a.err, "Connection failed. response code = %d\n", status)
+	}
 	if err != nil {
 		fmt.Fprintln(a.err, oneLine(err.Error()))
 	}
