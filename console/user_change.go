@@ -1,7 +1,9 @@
 package console
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -138,10 +140,30 @@ type UserChange struct {
 // administrator has name and password only. What the firmware would refuse is an error that wraps [ErrUsage].
 func (c *Client) ChangeUser(ctx context.Context, id string, change UserChange) (User, error) {
 	now, err := c.changeUser(ctx, id, change)
+	if errors.Is(err, ErrUnauthorized) && c.changedBefore(ctx, id, change) {
+		now, err = c.changeUser(ctx, cmp.Or(change.Name, id), change)
+	}
 	if err != nil {
 		return now, fmt.Errorf("change user %s: %w", id, err)
 	}
 	return now, nil
+}
+
+// changedBefore reports whether the account in use has the new name and password already: an earlier run was cut off
+// after the machine had heard it. The Client goes on under them then.
+func (c *Client) changedBefore(ctx context.Context, id string, change UserChange) bool {
+	if c.over != nil || change.Password == "" || id != c.Username() {
+		return false
+	}
+	username, password, err := c.Credentials(ctx)
+	if err != nil || c.relogin(ctx, cmp.Or(change.Name, id), change.Password) != nil {
+		return false
+	}
+	if _, err = c.admin(ctx); err == nil || refused(err) { // a refusal is an answer to somebody who was let in
+		return true
+	}
+	c.relogin(ctx, username, password)
+	return false
 }
 
 func (c *Client) changeUser(ctx context.Context, id string, change UserChange) (User, error) {

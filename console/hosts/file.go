@@ -16,7 +16,8 @@ import (
 //	  "identity": {"store": "file", "recipient": "age1..."},
 //	  "hosts": [
 //	    {"name": "desk-7", "address": "10.0.0.7", ..., "password_age": "base64 of an age file"}
-//	  ]
+//	  ],
+//	  "secrets_age": {"ca-key": "base64 of an age file"}
 //	}
 //
 // A new field of a host goes into [Host] and hostFields; a test compares the two.
@@ -26,6 +27,7 @@ const (
 	maxFile     = 16 << 20 // bytes
 	maxHosts    = 20_000
 	maxSealed   = 4096 // base64 digits of one encrypted password
+	maxSecrets  = 64
 )
 
 // ErrDamaged is in the chain of the error for a file that cannot be understood. Such a file is
@@ -34,7 +36,7 @@ var ErrDamaged = errors.New("the hosts file is damaged")
 
 // fileFields and hostFields are the keys of this version; others are kept as they are.
 var (
-	fileFields = []string{"version", "identity", "hosts"}
+	fileFields = []string{"version", "identity", "hosts", "secrets_age"}
 	hostFields = []string{"name", "address", "port", "scheme", "user", "pin", "ca_file", "cert_file", "key_file",
 		"tls_min", "legacy_ciphers", "tags", "note", "uuid", "password_age"}
 )
@@ -58,7 +60,8 @@ type file struct {
 	version  int
 	identity *identityRef // nil: no password was ever stored
 	records  []record
-	unknown  unknownFields // only after parseFile with keep
+	secrets  map[string]string // sealed, by name; see [DB.Secret]
+	unknown  unknownFields     // only after parseFile with keep
 }
 
 // parseFile reads a whole database. Unknown fields are collected only if keep is set: reading a
@@ -74,6 +77,7 @@ func parseFile(b []byte, keep bool) (*file, error) {
 		Version  int               `json:"version"`
 		Identity *identityRef      `json:"identity"`
 		Hosts    []json.RawMessage `json:"hosts"`
+		Secrets  map[string]string `json:"secrets_age"`
 	}
 	if err := json.Unmarshal(b, &top); err != nil {
 		return nil, damaged("%s", where(b, err))
@@ -83,8 +87,10 @@ func parseFile(b []byte, keep bool) (*file, error) {
 		return nil, damaged(`no "version"`)
 	case len(top.Hosts) > maxHosts:
 		return nil, damaged("%d hosts, at most %d", len(top.Hosts), maxHosts)
+	case len(top.Secrets) > maxSecrets:
+		return nil, damaged("%d secrets, at most %d", len(top.Secrets), maxSecrets)
 	}
-	f := &file{version: top.Version, identity: top.Identity, records: make([]record, len(top.Hosts))}
+	f := &file{version: top.Version, identity: top.Identity, records: make([]record, len(top.Hosts)), secrets: top.Secrets}
 	seen := make(map[string]bool, len(top.Hosts))
 	for i, raw := range top.Hosts {
 		r := &f.records[i]
@@ -158,7 +164,8 @@ func (f *file) format() ([]byte, error) {
 		Version  int               `json:"version"`
 		Identity *identityRef      `json:"identity,omitempty"`
 		Hosts    []json.RawMessage `json:"hosts"`
-	}{max(f.version, fileVersion), f.identity, list})
+		Secrets  map[string]string `json:"secrets_age,omitempty"`
+	}{max(f.version, fileVersion), f.identity, list, f.secrets})
 	if err != nil {
 		return nil, err
 	}

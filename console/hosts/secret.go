@@ -45,7 +45,7 @@ func (db *DB) open(ctx context.Context, f *file, s *secret) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return unseal(s.sealed, ids)
+	return unseal(s.sealed, ids, maxPassword)
 }
 
 // sealed returns what to store for h in f, whose entry of that name has current.
@@ -75,7 +75,7 @@ func (db *DB) recipient(ctx context.Context, f *file) (age.Recipient, error) {
 		if err == nil {
 			return ids[0].Recipient(), nil
 		}
-		if !errors.Is(err, ErrNoIdentity) || f.passwords() > 0 {
+		if !errors.Is(err, ErrNoIdentity) || f.passwords() > 0 || len(f.secrets) > 0 {
 			return nil, err
 		}
 		// The identity is gone, but so is everything that it could open.
@@ -98,7 +98,7 @@ func (f *file) passwords() (n int) {
 	return n
 }
 
-// Rekey makes a new identity in the given store, encrypts every stored password for it, and
+// Rekey makes a new identity in the given store, encrypts every stored password and secret for it, and
 // discards the old one. Broken off at any point it leaves a database whose identity exists.
 // Another database that shares the key file loses its identity: rekey it first.
 func (db *DB) Rekey(ctx context.Context, store Store) error {
@@ -106,7 +106,7 @@ func (db *DB) Rekey(ctx context.Context, store Store) error {
 	err := db.change(ctx, func(f *file) error {
 		old = f.identity
 		var ids []*age.X25519Identity
-		if f.passwords() > 0 {
+		if f.passwords() > 0 || len(f.secrets) > 0 {
 			var err error
 			if ids, err = db.identities(ctx, f.identity); err != nil {
 				return fmt.Errorf("rekey: %w", err)
@@ -122,7 +122,7 @@ func (db *DB) Rekey(ctx context.Context, store Store) error {
 			if r.Sealed == "" {
 				continue
 			}
-			password, err := unseal(r.Sealed, ids)
+			password, err := unseal(r.Sealed, ids, maxPassword)
 			if err != nil {
 				return fmt.Errorf("rekey: password of %q: %w", r.Name, err)
 			}
@@ -131,7 +131,7 @@ func (db *DB) Rekey(ctx context.Context, store Store) error {
 			}
 			r.password = &secret{sealed: r.Sealed, recipient: f.identity.Recipient}
 		}
-		return nil
+		return f.reseal(ids, id.Recipient())
 	})
 	if err != nil || old == nil {
 		return err
@@ -147,13 +147,13 @@ func (db *DB) Rekey(ctx context.Context, store Store) error {
 	return nil
 }
 
-// ForgetPasswords removes every stored password: the way on when their identity is lost.
+// ForgetPasswords removes every stored password and secret: the way on when their identity is lost.
 func (db *DB) ForgetPasswords(ctx context.Context) error {
 	return db.change(ctx, func(f *file) error {
 		for i := range f.records {
 			f.records[i].Sealed, f.records[i].password = "", nil
 		}
-		f.identity = nil
+		f.identity, f.secrets = nil, nil
 		return nil
 	})
 }
@@ -174,7 +174,8 @@ func seal(password string, to age.Recipient) (string, error) {
 	return base64.StdEncoding.EncodeToString(out.Bytes()), nil
 }
 
-func unseal(sealed string, ids []*age.X25519Identity) (string, error) {
+// unseal decrypts what seal has made; limit is in bytes.
+func unseal(sealed string, ids []*age.X25519Identity, limit int) (string, error) {
 	keys := make([]age.Identity, len(ids))
 	for i, id := range ids {
 		keys[i] = id
@@ -183,12 +184,12 @@ func unseal(sealed string, ids []*age.X25519Identity) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("decrypt: %w", err)
 	}
-	plain, err := io.ReadAll(io.LimitReader(r, maxPassword+1))
+	plain, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err != nil {
 		return "", fmt.Errorf("decrypt: %w", err)
 	}
-	if len(plain) > maxPassword {
-		return "", fmt.Errorf("decrypt: longer than %d bytes", maxPassword)
+	if len(plain) > limit {
+		return "", fmt.Errorf("decrypt: longer than %d bytes", limit)
 	}
 	return string(plain), nil
 }

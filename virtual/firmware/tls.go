@@ -14,41 +14,61 @@ import (
 	"sync"
 	"time"
 
+	"github.com/outband/outband/wire/status"
 	"github.com/outband/outband/wire/wsman"
 )
 
-// lazyCertificate is the TLS configuration of a machine, made at the first handshake.
-type lazyCertificate struct {
-	mu     sync.Mutex
-	config *tls.Config
+// ownCertificate is what a machine shows as long as nobody bound a certificate to TLS. It is made at the first handshake.
+type ownCertificate struct {
+	mu   sync.Mutex
+	cert *tls.Certificate
 }
 
 // sharedKey is the key of all machines of the process that were given no certificate. Machines have RSA of 2048 bits.
 var sharedKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
-// tlsConfig returns the configuration of the TLS ports.
-func (m *Machine) tlsConfig() (*tls.Config, error) {
-	l := &m.certificate
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.config != nil {
-		return l.config, nil
-	}
-	cert := m.config.Certificate
+// tlsConfig returns the configuration of the TLS ports of the network, or of the local interface.
+func (m *Machine) tlsConfig(local bool) (*tls.Config, error) {
+	settings := m.tls(local)
+	cert := m.bound(settings.Certificate)
 	if cert == nil {
 		var err error
-		if cert, err = m.selfSigned(); err != nil {
+		if cert, err = m.own(); err != nil {
 			return nil, err
 		}
 	}
-	l.config = &tls.Config{
+	config := &tls.Config{
 		Certificates:           []tls.Certificate{*cert},
 		MinVersion:             m.profile.MinTLS,
 		MaxVersion:             m.profile.MaxTLS,
 		CipherSuites:           m.profile.Suites,
 		SessionTicketsDisabled: true,
 	}
-	return l.config, nil
+	if settings.Mutual {
+		config.ClientAuth = tls.RequireAnyClientCert
+		config.ClientCAs = m.roots()
+		config.VerifyConnection = func(s tls.ConnectionState) error {
+			return m.judgeClient(s.PeerCertificates, local, settings.TrustedCN)
+		}
+	}
+	return config, nil
+}
+
+// own returns the certificate of a machine that nobody gave one, or the one of its configuration.
+func (m *Machine) own() (*tls.Certificate, error) {
+	if m.config.Certificate != nil {
+		return m.config.Certificate, nil
+	}
+	o := &m.certificate
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cert == nil {
+		var err error
+		if o.cert, err = m.selfSigned(); err != nil {
+			return nil, err
+		}
+	}
+	return o.cert, nil
 }
 
 // selfSigned makes the certificate that a machine has as long as nobody gave it one: it names the machine, and has no
@@ -102,9 +122,11 @@ const (
 	localTLS   = "Intel(r) AMT LMS TLS Settings"
 )
 
-// registerTLS gives AMT_TLSSettingData what follows from the release. What is put takes effect with CommitChanges.
+// registerTLS gives AMT_TLSSettingData and AMT_TLSCredentialContext their rules. What is put takes effect with
+// CommitChanges.
 func registerTLS(t *table) {
-	t.class("AMT_TLSSettingData").patch = func(m *Machine, e *wsman.Element) {
+	settings := t.class(tlsClass)
+	settings.patch = func(m *Machine, e *wsman.Element) {
 		local := e.ChildText("InstanceID") == localTLS
 		if m.tlsOnly(local) || m.config.TLS && !local && m.store.untouched(tlsClass) {
 			set(e, "Enabled", "true")
@@ -116,13 +138,32 @@ func registerTLS(t *table) {
 			set(e, "NonSecureConnectionsSupported", strconv.FormatBool(!m.tlsOnly(local)))
 		}
 	}
-	t.class("AMT_TLSSettingData").onPut = func(_ context.Context, m *Machine, old, want *wsman.Element) error {
-		local := old.ChildText("InstanceID") == localTLS
-		if m.tlsOnly(local) && (want.ChildText("Enabled") == "false" || want.ChildText("AcceptNonSecureConnections") == "true") {
-			return wsman.ErrInvalidRepresentation.With("this release does not speak without TLS")
+	settings.onPut = putTLS
+	contexts := t.class(tlsContextClass)
+	contexts.onCreate = func(_ context.Context, m *Machine, want *wsman.Element) error {
+		if len(m.store.of(m.catalogue.classes[tlsContextClass])) > 0 { // one certificate for all endpoints
+			return wsman.ErrAlreadyExists
+		}
+		return m.checkTLSContext(want, "Create")
+	}
+	contexts.onPut = func(_ context.Context, m *Machine, _, want *wsman.Element) error {
+		return m.checkTLSContext(want, "Put")
+	}
+	contexts.onDelete = func(_ context.Context, m *Machine, _ *wsman.Element) error {
+		for _, local := range []bool{false, true} {
+			if m.tlsOnly(local) { // it has a certificate of its own to go back to
+				continue
+			}
+			if m.tls(local).Enabled || m.tlsSettings(local).ChildText("Enabled") == "true" {
+				return pkiRefusal(tlsContextClass+".Delete", status.NotPermitted)
+			}
 		}
 		return nil
 	}
 }
 
-const tlsClass = "AMT_TLSSettingData"
+// Classes of TLS.
+const (
+	tlsClass        = "AMT_TLSSettingData"
+	tlsContextClass = "AMT_TLSCredentialContext"
+)
