@@ -1,0 +1,31 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// The manual in docs is the one that the commands write.
+func TestManual(t *testing.T) {
+	parser, err := newParser(&app{out: io.Discard, err: io.Discard}, &commands{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	writeManual(&got, parser.Model.Node)
+	if want := readText(t, "../docs/commands.md"); got.String() != want {
+		t.Error("docs/commands.md is not what the commands say: make generate")
+	}
+	known := slices.Concat(meshCommanderPages, meshCmdVerbs)
+	walkCommands(parser.Model.Node, "outband", func(path string, n *kong.Node) {
+		for _, name := range likeness(n) {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s is like %q, which nobody knows", path, name)
+			}
+		}
+	})
+}
