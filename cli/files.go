@@ -27,5 +27,18 @@ func writeFile(name string, content []byte) error {
 	return nil
 }
 
+// canWrite tells beforehand whether writeFile would work. name "" is no file.
+func canWrite(name string) error {
+	if name == "" {
+		return nil
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", name, err)
+	}
+	tmp.Close()
+	return os.Remove(tmp.Name())
+}
+
 // madeUpPassword returns a password that AMT takes: upper and lower case, a digit and a sign.
 func madeUpPassword() string { return "Ab1!" + rand.Text()[:12] }

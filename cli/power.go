@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/outband/outband/console"
 	"github.com/outband/outband/console/hosts"
 )
@@ -112,16 +114,41 @@ func (c *powerStatusCmd) Run(a *app) error {
 // PowerAction are the flags of commands that change the power state.
 type PowerAction struct {
 	Many
-	Wait  time.Duration `placeholder:"TIME" help:"Wait that long for the state; default one minute, or three if the operating system has to comply."`
-	Yes   bool          `short:"y" help:"Do not ask before switching several machines."`
-	Force bool          `help:"Send the request even if the machine does not offer it now."`
+	Wait  waitTime `placeholder:"TIME" help:"Wait that long for the state; default one minute, or three if the operating system has to comply."`
+	Yes   bool     `short:"y" help:"Do not ask before switching several machines."`
+	Force bool     `help:"Send the request even if the machine does not offer it now."`
+}
+
+// powerPatience is how long a machine is asked again that is still busy with the last change of power.
+const powerPatience = 10 * time.Second
+
+// A waitTime is how long to wait. A flag of it may stand alone, for the default.
+type waitTime time.Duration
+
+// Decode takes the next word if it is a time.
+func (w *waitTime) Decode(ctx *kong.DecodeContext) error {
+	*w = 0
+	next := ctx.Scan.Peek()
+	text, isText := next.Value.(string)
+	if !next.IsValue() || !isText {
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil && next.Type == kong.FlagValueToken:
+		return fmt.Errorf("%q is not a time such as 90s or 2m", text)
+	case err != nil: // the name of a machine
+		return nil
+	case d < 0:
+		return fmt.Errorf("%v is negative", d)
+	}
+	ctx.Scan.Pop()
+	*w = waitTime(d)
+	return nil
 }
 
 // do carries a verb out on all machines and says by what the outcome is known.
 func (c *PowerAction) do(a *app, verb console.Verb, danger bool) error {
-	if c.Wait < 0 {
-		return usage("", "--wait: %v is negative", c.Wait)
-	}
 	list, err := a.targets(c.Hosts)
 	if err != nil {
 		return err
@@ -137,7 +164,7 @@ func (c *PowerAction) do(a *app, verb console.Verb, danger bool) error {
 	}
 	out := a.printer(hostColumn(list), column{"POWER", 10}, column{"BEFORE", 10}, column{"KNOWN BY", 0})
 	return eachHost(a, list, c.Many, func(ctx context.Context, client *console.Client) (console.PowerResult, error) {
-		return client.Act(ctx, verb, &console.ActOptions{Wait: c.Wait, Force: c.Force})
+		return client.Act(ctx, verb, &console.ActOptions{Wait: time.Duration(c.Wait), Patience: powerPatience, Force: c.Force})
 	}, func(h hosts.Host, res console.PowerResult, bad *failure) error {
 		r := powerRecord{Host: h.Name, OK: bad == nil, Action: string(verb), Proof: string(res.Proof), TookMS: res.Took.Milliseconds()}
 		if res.After.State != 0 {

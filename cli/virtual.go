@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,16 +22,18 @@ type virtualCmd struct {
 	Count   int    `default:"1" placeholder:"N" help:"Machines to run."`
 	State   string `placeholder:"FILE" help:"Load the machines' state from FILE if it is there, passwords included, and save it on exit."`
 	From    string `placeholder:"DUMP" help:"Be the machine that outband dump has written to DUMP."`
-	Power   string `enum:"on,off" default:"off" help:"Power state at the start: on or off."`
+	Power   string `enum:"on,off," default:"" placeholder:"on|off" help:"Power state at the start; default is off, or what --state says."`
 	TLS     bool   `name:"tls" help:"Switch TLS on, on releases that also speak without."`
+	Unset   bool   `help:"AMT is not set up: nothing listens until a USB key with a Setup.bin has done it."`
+	USB     string `name:"usb" placeholder:"IMAGE" help:"Boot once with the USB key whose image that is; see outband setupbin stick. A record that was used is marked in the image."`
 }
 
 func (virtualCmd) Help() string {
 	return "Runs in the foreground until it is told to end by SIGINT (Ctrl-C) or SIGTERM. The machines use the ports of AMT, so that any " +
 		"AMT software finds them. The user is admin; the password is AMT_PASSWORD, or made up and shown. When a machine is ready one line " +
-		"of JSON is printed: address, ports, user, uuid, profile, tls_fingerprint.\n\n" +
+		"of JSON is printed: address, ports, user, uuid, profile, tls_fingerprint. The certificate is new at each start unless --state keeps it.\n\n" +
 		example("outband virtual", "AMT_PASSWORD=Qwer123$ outband virtual --profile 11 --listen 127.8.0.1 --power on",
-			"outband virtual --count 100 --listen 127.9.0.1 --state farm.json")
+			"outband virtual --count 100 --listen 127.9.0.1 --state farm.json", "outband virtual --unset --usb stick.img --profile 12 --listen 127.8.0.1")
 }
 
 // A virtualRecord is the line that a machine is announced by. Other programs' scripts rely on it.
@@ -69,6 +72,9 @@ func (c *virtualCmd) Run(a *app) error {
 	defer w.Close()
 	enc := json.NewEncoder(a.out)
 	for _, m := range w.Machines {
+		if c.USB != "" {
+			a.keyOutcome(m)
+		}
 		if err := enc.Encode(virtualRecord{m.Address, m.Ports(), m.User, m.UUID(), m.Generation(), m.Fingerprint()}); err != nil {
 			return err
 		}
@@ -107,24 +113,31 @@ func (c *virtualCmd) machines(a *app) ([]lab.Machine, error) {
 	if c.From != "" {
 		var err error
 		if dump, err = a.readAll(c.From); err != nil {
-			return nil, err
+			return nil, usage("", "--from: %w", err)
+		}
+		if _, err := firmware.ReadState(bytes.NewReader(dump)); err != nil {
+			return nil, usage("outband dump HOST writes one", "--from: %s: %w", c.From, err)
 		}
 	}
 	states, err := loadStates(c.State)
 	if err != nil {
 		return nil, err
 	}
+	if err := canWrite(c.State); err != nil {
+		return nil, usage("", "--state: %w", err)
+	}
 	password := a.env("AMT_PASSWORD")
 	switch {
 	case len(states) >= c.Count:
 		a.detail("user admin, password as it was when %s was saved", c.State)
+	case c.Unset: // nobody can log in, and a key brings its own
 	case password == "":
 		password = madeUpPassword()
 		a.note("user admin, password %s", password)
 	}
 	list := make([]lab.Machine, c.Count)
 	for i := range list {
-		m := lab.Machine{Profile: c.Profile, Version: c.Release, Password: password, Power: c.Power, TLS: c.TLS, Dump: dump,
+		m := lab.Machine{Profile: c.Profile, Version: c.Release, Password: password, Power: c.Power, TLS: c.TLS, Dump: dump, Unset: c.Unset, USB: c.USB,
 			KeepCertificate: c.State != ""}
 		if i < len(states) {
 			m.State = states[i]

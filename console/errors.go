@@ -285,7 +285,7 @@ func explainAnswer(err error) (Kind, string) {
 	case errors.As(err, &http) && http.Status == 503:
 		return KindRefused, "the firmware is busy; try again in some seconds"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return KindTimeout, "the machine took too long; it may be in a power transition"
+		return KindTimeout, "the machine took too long; it may be in a power transition, or rest the account after wrong passwords, for up to a minute"
 	}
 	return KindOK, ""
 }
