@@ -156,25 +156,43 @@ type commands struct {
 	Globals
 	Help helpFlag `short:"h" help:"Show what a command does, its flags and an example."`
 
-	Host       hostCmd       `cmd:"" help:"Keep a list of machines, with how to reach and to trust them."`
-	Info       infoCmd       `cmd:"" help:"Tell what a machine is: model, AMT version, mode, state."`
-	Power      powerCmd      `cmd:"" help:"Read and change the power state of one or many machines."`
-	Boot       bootCmd       `cmd:"" help:"Choose what a machine boots next, once."`
-	Hardware   hardwareCmd   `cmd:"" help:"List processors, memory, disks and the other hardware of a machine."`
-	Software   softwareCmd   `cmd:"" help:"List the modules of AMT's firmware and their versions."`
-	User       userCmd       `cmd:"" help:"List, add and change the accounts of a machine."`
-	Event      eventCmd      `cmd:"" help:"Read, watch, export and clear the event log of a machine."`
-	Time       timeCmd       `cmd:"" help:"Show and set AMT's clock."`
-	Discover   discoverCmd   `cmd:"" help:"Find machines with AMT in a network."`
-	Doctor     doctorCmd     `cmd:"" help:"Check what keeps a machine from being managed, and say what to do."`
-	Dump       dumpCmd       `cmd:"" help:"Write everything a machine tells about itself to a file."`
-	WSMan      wsmanCmd      `cmd:"" name:"wsman" passthrough:"" help:"Speak WS-Management yourself: get, put, invoke, enumerate ..."`
-	Fence      fenceCmd      `cmd:"" passthrough:"" help:"Be a fence agent for Pacemaker and other cluster software."`
-	Virtual    virtualCmd    `cmd:"" help:"Run virtual AMT machines."`
-	Demo       demoCmd       `cmd:"" help:"Take a short tour with three virtual machines."`
-	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
-	Complete   completeCmd   `cmd:"" name:"__complete" passthrough:"" hidden:""`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Host        hostCmd        `cmd:"" help:"Keep a list of machines, with how to reach and to trust them."`
+	Info        infoCmd        `cmd:"" help:"Tell what a machine is: model, AMT version, mode, state."`
+	Power       powerCmd       `cmd:"" help:"Read and change the power state of one or many machines."`
+	Boot        bootCmd        `cmd:"" help:"Choose what a machine boots next, once."`
+	Hardware    hardwareCmd    `cmd:"" help:"List processors, memory, disks and the other hardware of a machine."`
+	Software    softwareCmd    `cmd:"" help:"List the modules of AMT's firmware and their versions."`
+	User        userCmd        `cmd:"" help:"List, add and change the accounts of a machine."`
+	Event       eventCmd       `cmd:"" help:"Read, watch, export and clear the event log of a machine."`
+	Audit       auditCmd       `cmd:"" help:"Read, export, verify and clear the audit log, and choose what is logged."`
+	Alert       alertCmd       `cmd:"" help:"Have a machine tell of its events as they happen, and receive them."`
+	Alarm       alarmCmd       `cmd:"" help:"List, set and remove the times at which a machine switches itself on."`
+	Storage     storageCmd     `cmd:"" help:"List, store and delete small files in AMT's web server."`
+	Web         webCmd         `cmd:"" help:"Show and replace AMT's web pages."`
+	Time        timeCmd        `cmd:"" help:"Show and set AMT's clock."`
+	TLS         tlsCmd         `cmd:"" name:"tls" help:"Switch TLS and client certificates on and off."`
+	PKI         pkiCmd         `cmd:"" name:"pki" help:"Manage certificates, trusted roots and keys of a machine."`
+	Erase       eraseCmd       `cmd:"" help:"Erase what is on a machine for good: disks, TPM, BIOS settings, AMT itself."`
+	Unprovision unprovisionCmd `cmd:"" name:"unprovision" help:"Take a machine out of management."`
+	SOL         solCmd         `cmd:"" name:"sol" help:"Open the serial console of a machine (Serial-over-LAN)."`
+	IDER        iderCmd        `cmd:"" name:"ider" help:"Show disk images to a machine as a CD and a floppy (IDE-R)."`
+	KVM         kvmCmd         `cmd:"" name:"kvm" help:"Show screen, keyboard and mouse of a machine to VNC viewers."`
+	Screenshot  screenshotCmd  `cmd:"" help:"Take a picture of a machine's screen."`
+	Discover    discoverCmd    `cmd:"" help:"Find machines with AMT in a network."`
+	Setupbin    setupbinCmd    `cmd:"" name:"setupbin" help:"Make and check Setup.bin files and USB keys, with which a BIOS sets AMT up."`
+	Doctor      doctorCmd      `cmd:"" help:"Check what keeps a machine from being managed, and say what to do."`
+	Network     networkCmd     `cmd:"" help:"Show and change how AMT is in the network: address, names, link, pings."`
+	WiFi        wifiCmd        `cmd:"" name:"wifi" help:"Manage the wireless networks that AMT may join."`
+	Wired8021x  wired8021xCmd  `cmd:"" name:"wired8021x" help:"Manage how AMT signs in to a wired network with 802.1X."`
+	Dump        dumpCmd        `cmd:"" help:"Write everything a machine tells about itself to a file."`
+	WSMan       wsmanCmd       `cmd:"" name:"wsman" passthrough:"" help:"Speak WS-Management yourself: get, put, invoke, enumerate ..."`
+	Fence       fenceCmd       `cmd:"" passthrough:"" help:"Be a fence agent for Pacemaker and other cluster software."`
+	Virtual     virtualCmd     `cmd:"" help:"Run virtual AMT machines."`
+	Demo        demoCmd        `cmd:"" help:"Take a short tour with three virtual machines."`
+	Completion  completionCmd  `cmd:"" help:"Print the completion script of a shell."`
+	Complete    completeCmd    `cmd:"" name:"__complete" passthrough:"" hidden:""`
+	Manual      manualCmd      `cmd:"" name:"__manual" hidden:""`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 type versionCmd struct{}

@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/outband/outband/lab"
+	"github.com/outband/outband/virtual/firmware"
 )
 
 // invoke runs a command line in this process.
@@ -71,14 +72,14 @@ func TestHelp(t *testing.T) {
 
 // Every command that has results writes them as JSON, one object per line.
 func TestJSON(t *testing.T) {
-	w, err := lab.Start(t.Context(), lab.World{Machines: []lab.Machine{{Profile: 16, Power: "on"}, {Profile: 19}}})
+	w, err := lab.Start(t.Context(), lab.World{Machines: []lab.Machine{{Profile: 16, Power: "on", Wireless: &firmware.Wireless{}}, {Profile: 19}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
 	on, off := w.Machines[0].Address, w.Machines[1].Address
 	dir := t.TempDir()
-	env := map[string]string{"OUTBAND_HOSTS": filepath.Join(dir, "hosts.json"), "AMT_PASSWORD": w.Machines[0].Password, "AMT_NEW_PASSWORD": "N3w$ecret"}
+	env := map[string]string{"OUTBAND_HOSTS": filepath.Join(dir, "hosts.json"), "AMT_PASSWORD": w.Machines[0].Password, "AMT_NEW_PASSWORD": "N3w$ecret", "AMT_WIFI_KEY": "correct horse", "AMT_EAP_PASSWORD": "s3cret"}
 	hostsCfg := filepath.Join(dir, "hosts.cfg")
 	if err := writeFile(hostsCfg, []byte("[imported]\nhost = 192.0.2.1\npasswd = x\n")); err != nil {
 		t.Fatal(err)
@@ -87,8 +88,11 @@ func TestJSON(t *testing.T) {
 	// is asked with one machine as its argument.
 	order := []string{"host add", "host list", "host show", "host import", "host remove", "info", "power status", "power on", "event list", "power off",
 		"power cycle", "power reset", "power soft-off", "power soft-reset", "power sleep", "power hibernate", "power nmi", "boot status", "boot pxe", "boot disk", "boot cd", "boot bios",
+		"boot custom", "boot ider", "boot service", "boot winre", "boot pba", "boot settings", "alarm add", "alarm list", "alarm remove", "alarm clear",
 		"boot diagnostics", "boot https", "boot clear", "discover", "doctor", "dump", "wsman", "user add", "user set", "user disable", "user enable",
-		"user remove", "demo", "completion", "version"}
+		"user remove", "pki generate", "pki request", "pki issue", "pki add", "pki list", "pki remove", "tls enable", "tls mutual", "tls status", "tls disable", "setupbin create", "setupbin show", "setupbin set", "setupbin add-record", "setupbin remove-record", "setupbin check", "setupbin stick", "setupbin variables",
+		"network set", "wifi add", "wifi set", "wifi priority", "wifi remove", "wired8021x set", "alert subscribe", "alert list", "alert renew", "alert remove", "audit export", "demo", "completion", "version"}
+	setup := filepath.Join(dir, "setup.bin")
 	args := map[string][]string{
 		"host add": {"nuc1", on, "--trust"}, "host show": {"nuc1"}, "host import": {hostsCfg}, "host remove": {"imported"},
 		"power on": {off}, "event list": {off}, "power off": {off}, "power cycle": {off}, "power reset": {off}, "power soft-reset": {off}, "power hibernate": {off},
@@ -97,16 +101,34 @@ func TestJSON(t *testing.T) {
 		"discover": {on}, "dump": {on, "-f", filepath.Join(dir, "dump"), "--class", "CIM_Chip"}, "wsman": {"get", "CIM_ComputerSystemPackage", on},
 		"user add": {"ops", on, "--realm", "remote-control"}, "user set": {"ops", on, "--realm", "info"}, "user disable": {"ops", on},
 		"user enable": {"ops", on}, "user remove": {"ops", on},
-		"demo": {"--once"}, "completion": {"bash"}, "version": {}, "host list": {},
+		"setupbin create": {setup, "--single"}, "setupbin show": {setup}, "setupbin set": {setup, "kvm=off"}, "setupbin add-record": {setup, "host-name=two"},
+		"setupbin remove-record": {setup, "2"}, "setupbin check": {setup}, "setupbin stick": {setup, filepath.Join(dir, "stick.img")}, "setupbin variables": {},
+		"network set": {on, "--ping", "off"}, "wifi add": {"office", on}, "wifi set": {"office", on, "--ssid", "Office"},
+		"wifi priority": {"office", "3", on}, "wifi remove": {"office", on}, "wired8021x set": {on, "--eap", "peap-gtc", "--eap-user", "amt"},
+		"alarm add": {"backup", on, "--in", "1h"}, "alarm remove": {"backup", on},
+		"storage get": {"index.htm", on, "-f", filepath.Join(dir, "page")}, "storage put": {hostsCfg, "Acme/App/file", on},
+		"storage link": {"Acme/App/file", on, "--none"}, "storage remove": {"Acme/App/file", on}, "web set": {hostsCfg, on},
+		"boot custom": {on, "--progress-events"}, "boot service": {on, "--recovery", "on"},
+		"erase": {off, "--part", "tpm", "--yes", off}, "unprovision": {off, "--yes", off},
+		"alert subscribe": {on}, "alert renew": {on, "Listener 1"}, "alert remove": {on, "--all"}, "audit lock": {on, "--allow-unprovision"},
+		"audit export": {on, "-f", filepath.Join(dir, "audit")}, "audit verify": {filepath.Join(dir, "audit")},
+		"pki request": {"key-0", on}, "pki issue": {"key-0", on}, "pki add": {on, "--root", filepath.Join(dir, "ca.pem")}, "pki remove": {"cert-1", on},
+		"kvm": {on, "--enable", "--viewer", "none", "--for", "100ms"}, "ider": {on, hostsCfg, "--enable", "--for", "100ms"},
+		"screenshot": {on, "--enable", "-f", filepath.Join(dir, "screen.png")},
+		"demo":       {"--once"}, "completion": {"bash"}, "version": {}, "host list": {},
 	}
 	// Refusals are results too: an object with the error.
-	mayFail := map[string]bool{"power cycle": true, "power reset": true, "power soft-reset": true, "power hibernate": true, "power soft-off": true,
-		"power sleep": true, "power nmi": true, "boot diagnostics": true, "boot https": true}
+	mayFail := map[string]bool{"tls disable": true, "audit verify": true, "power cycle": true, "power reset": true, "power soft-reset": true, "power hibernate": true, "power soft-off": true,
+		"power sleep": true, "power nmi": true, "boot diagnostics": true, "boot https": true,
+		"storage list": true, "storage get": true, "storage put": true, "storage link": true, "storage remove": true, "web set": true, "web remove": true}
 	exempt := map[string]string{
 		"virtual":      "always writes JSON",
 		"fence":        "keeps the contract of fence agents",
 		"event export": "writes one list, as its name says",
 		"event watch":  "goes on until it is told to end",
+		"alert listen": "goes on until it is told to end",
+		"sol":          "is a terminal",
+		"__manual":     "writes the documentation",
 		"__complete":   "for completion scripts",
 	}
 	all := leaves(t)

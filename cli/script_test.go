@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,11 @@ func TestMain(m *testing.M) {
 //	machine [NAME] FILE    start a virtual machine from a JSON file (see lab.Machine) and set $HOST, or $NAME, to its
 //	                       address, $HOST_pin to its fingerprint, and AMT_PASSWORD to its password
 //	is [NAME] power STATE  fail unless the machine itself is on, off, asleep or hibernated
+//	is [NAME] mode MODE    fail unless it is "not set up", in "client control mode" or in "admin control mode"
 //	is [NAME] booted FROM  fail unless its last boot came from there: disk, PXE, CD/DVD ...
+//	is [NAME] plan PLAN    fail unless its last boot was to go so: "pause lock-keyboard url=https://..."
+//	is [NAME] erased WHAT  fail unless that was taken away from it: "disk tpm", "" for nothing
+//	is [NAME] port N open  fail unless it takes connections there; or closed
 //	until ...              as is, but wait for it
 //	ca NAME FILE           write the machine's certificate
 //
@@ -93,6 +98,9 @@ func startMachine(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	m, err := lab.ParseMachine([]byte(ts.ReadFile(args[len(args)-1])))
 	ts.Check(err)
+	if m.USB != "" {
+		m.USB = ts.MkAbs(m.USB)
+	}
 	l, err := lab.Start(context.Background(), lab.World{Machines: []lab.Machine{m}})
 	ts.Check(err)
 	w := ts.Value(worldKey{}).(*world)
@@ -124,18 +132,42 @@ func awaitMachine(ts *testscript.TestScript, neg bool, args []string) {
 func condition(ts *testscript.TestScript, args []string) (m *lab.Running, look func(*lab.Running) string, want string) {
 	w := ts.Value(worldKey{}).(*world)
 	name := "HOST"
-	if len(args) == 3 {
+	if len(args) == 3 && args[0] != "port" || len(args) == 4 {
 		name, args = args[0], args[1:]
 	}
 	m = w.machines[name]
+	if len(args) > 1 && args[0] == "port" {
+		return portOf(ts, m, args[1:])
+	}
 	if len(args) != 2 || m == nil {
 		ts.Fatalf("usage: is [NAME] power|booted VALUE")
 	}
 	look = (*lab.Running).Power
-	if args[0] == "booted" {
+	switch args[0] {
+	case "booted":
 		look = (*lab.Running).BootedFrom
+	case "plan":
+		look = (*lab.Running).Plan
+	case "erased":
+		look = (*lab.Running).Erased
+	case "mode":
+		look = func(m *lab.Running) string { return m.Firmware.ControlMode().String() }
 	}
 	return m, look, args[1]
+}
+
+// portOf reads N open|closed.
+func portOf(ts *testscript.TestScript, m *lab.Running, args []string) (*lab.Running, func(*lab.Running) string, string) {
+	port, err := strconv.Atoi(args[0])
+	if err != nil || m == nil || len(args) != 2 {
+		ts.Fatalf("usage: is [NAME] port N open|closed")
+	}
+	return m, func(m *lab.Running) string {
+		if slices.Contains(m.Ports(), port) {
+			return "open"
+		}
+		return "closed"
+	}, args[1]
 }
 
 func writeCertificate(ts *testscript.TestScript, neg bool, args []string) {

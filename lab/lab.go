@@ -46,7 +46,7 @@ type Running struct {
 	User     string
 	Password string
 
-	Firmware *firmware.Machine // nil for what is not set up, or no AMT
+	Firmware *firmware.Machine // nil for what is no AMT
 	PC       *pc.PC            // likewise
 
 	cert     *tls.Certificate // nil: the firmware makes its own when it needs one
@@ -117,10 +117,6 @@ func (m Machine) build(ctx context.Context, address string, log *slog.Logger) (*
 	if r.Password == "" {
 		r.Password = firmware.DefaultPassword
 	}
-	if m.Unset {
-		r.presence = startPresence(ctx, address, unset)
-		return r, nil
-	}
 	if m.Stray != "" {
 		var err error
 		r.stray, err = startStray(address, m.Stray)
@@ -130,14 +126,16 @@ func (m Machine) build(ctx context.Context, address string, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	if power == "" {
+	if m.Power != "" {
 		power = m.Power
 	}
 	options, err := m.pc(power)
 	if err != nil {
 		return nil, err
 	}
-	config.Password, r.cert = r.Password, config.Certificate
+	if config.Password, r.cert = r.Password, config.Certificate; m.State != nil {
+		config.Password = m.Password // "": as it was when the state was saved
+	}
 	r.PC = pc.New(options)
 	config.Platform = r.PC
 	if r.Firmware, err = firmware.New(config); err != nil {

@@ -32,6 +32,8 @@ type Machine struct {
 
 	Certificate *Certificate `json:"certificate"` // what TLS shows; nil: self-signed and good
 	Unset       bool         `json:"unset"`       // AMT is there but not set up: nothing listens
+	USB         string       `json:"usb"`         // file with the image of a USB key; the PC is booted with it once, and is on then
+	Decline     bool         `json:"decline"`     // the person in front of the PC says no to what the BIOS asks
 	ClientMode  bool         `json:"client_mode"` // client control mode: boot options need consent
 
 	NoAgent bool   `json:"no_agent"` // no LMS in the operating system
@@ -39,6 +41,12 @@ type Machine struct {
 	Hung    bool   `json:"hung"`     // the operating system hangs
 	Standby bool   `json:"standby"`  // modern standby
 	Boot    string `json:"boot"`     // what the operating system takes to start: "2s"; "": half a second
+
+	BIOS          map[string]string `json:"bios"`           // what AMT_BootCapabilities says otherwise than usual
+	DrivePassword string            `json:"drive_password"` // that erasing the drive needs
+	PSID          string            `json:"psid"`           // printed on the drive; "": it knows no Pyrite revert
+
+	Wireless *firmware.Wireless `json:"wireless"` // Wi-Fi adapter and what is in the air; nil: none
 
 	Refuse map[string]status.Status `json:"refuse"` // ReturnValue by method
 	Faults *firmware.Faults         `json:"faults"`
@@ -66,7 +74,7 @@ const newest = 19
 
 // config says what firmware to make. power is the state that the PC is to be in, if the machine's state knows.
 func (m *Machine) config(address string, log *slog.Logger) (c firmware.Config, power string, err error) {
-	c = firmware.Config{Generation: m.Profile, Version: m.Version, Seed: m.Seed, HostName: m.HostName, TLS: m.TLS, Client: m.ClientMode, Log: log}
+	c = firmware.Config{Generation: m.Profile, Version: m.Version, Seed: m.Seed, HostName: m.HostName, TLS: m.TLS, Client: m.ClientMode, Factory: m.Unset, Wireless: m.Wireless, Log: log}
 	cert := m.Certificate
 	switch {
 	case m.State != nil:
@@ -123,7 +131,8 @@ func speaksTLS(c *firmware.Config) bool {
 
 // pc says what PC to make; power is as in Machine.Power.
 func (m *Machine) pc(power string) (pc.Options, error) {
-	o := pc.Options{On: power == "on" || power == "asleep" || power == "hibernated", NoAgent: m.NoAgent, Deaf: m.Deaf, Standby: m.Standby}
+	o := pc.Options{On: power == "on" || power == "asleep" || power == "hibernated", NoAgent: m.NoAgent, Deaf: m.Deaf, Standby: m.Standby, Decline: m.Decline}
+	o.Password, o.PSID = m.DrivePassword, m.PSID
 	if m.Boot != "" {
 		d, err := time.ParseDuration(m.Boot)
 		if err != nil {
@@ -148,6 +157,14 @@ func (m *Machine) prepare(ctx context.Context, r *Running, power string) error {
 		}
 	default:
 		return fmt.Errorf("power %q is none of on, off, asleep, hibernated", power)
+	}
+	if m.USB != "" {
+		if err := bootWithKey(ctx, r.PC, m.USB); err != nil {
+			return err
+		}
+	}
+	for property, value := range m.BIOS {
+		r.Firmware.SetCapability(property, value)
 	}
 	if m.Hung {
 		r.PC.Person().Hang()

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/outband/outband/virtual/firmware"
-	"github.com/outband/outband/wire/rmcp"
 )
 
 // A presence answers RMCP pings on UDP port 623 of one address.
@@ -30,11 +29,6 @@ func startPresence(ctx context.Context, address string, serve func(context.Conte
 		conn.Close()
 	})
 	return p
-}
-
-// unset answers as a machine does whose AMT nobody has set up.
-func unset(ctx context.Context, conn net.PacketConn) error {
-	return rmcp.Serve(ctx, conn, func() (rmcp.AMT, bool) { return rmcp.AMT{Major: newest, State: rmcp.Pre, DASH: true}, true })
 }
 
 func (p *presence) close() {

@@ -173,7 +173,7 @@ func (m *Machine) challenge(server *digest.Server, stale bool) reply {
 // answer carries one request out.
 func (m *Machine) answer(ctx context.Context, r *request) reply {
 	t := m.table
-	at, ok := t.routes[r.path]
+	at, ok := t.routeOf(r.path)
 	if ok && at.on != nil && !at.on(m) {
 		ok = false
 	}

@@ -34,7 +34,7 @@ func (m *Machine) put(ctx context.Context, ci *classInfo, sel wsman.Selectors, b
 	if ci.behaviour.after != nil {
 		ci.behaviour.after(ctx, m, &v.element, &now.element)
 	}
-	again, err := m.find(ci, v.keys)
+	again, err := m.find(ci, now.keys) // a Put may bind something else
 	if err != nil {
 		return nil, wsman.ErrInternal
 	}

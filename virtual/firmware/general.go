@@ -26,12 +26,6 @@ func registerGeneral(t *table) {
 			set(e, "HostOSFQDN", "")
 		}
 	}
-	general.onPut = func(_ context.Context, m *Machine, _, want *wsman.Element) error {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.identity.HostName, m.identity.Domain = want.ChildText("HostName"), want.ChildText("DomainName")
-		return nil
-	}
 	text := func(class string, values func(id *Identity, m *Machine, e *wsman.Element)) {
 		t.class(class).patch = func(m *Machine, e *wsman.Element) {
 			id := m.Identity()
@@ -56,15 +50,6 @@ func registerGeneral(t *table) {
 	factory("CIM_PhysicalPackage", func(id *Identity, _ *Machine, e *wsman.Element) {
 		set(e, "SerialNumber", padded(id.Serial+"D"+lastDigit(e.ChildText("Tag"))))
 	})
-	text("AMT_EthernetPortSettings", func(id *Identity, m *Machine, e *wsman.Element) {
-		if e.ChildText("InstanceID") != wiredPort {
-			return
-		}
-		set(e, "MACAddress", dashed(id.MAC))
-		if address := m.address(); address != "" && e.ChildText("DHCPEnabled") == "true" {
-			set(e, "IPAddress", address)
-		}
-	})
 	factory("CIM_SoftwareIdentity", func(_ *Identity, m *Machine, e *wsman.Element) {
 		switch e.ChildText("InstanceID") {
 		case "AMTApps", "Flash", "Netstack", "AMT", "Recovery Version", "AMT FW Core Version":
@@ -76,8 +61,6 @@ func registerGeneral(t *table) {
 	registerClock(t)
 }
 
-const wiredPort = "Intel(r) AMT Ethernet Port Settings 0"
-
 // padded fills a text with blanks to 20 characters, as disks do.
 func padded(s string) string { return s + strings.Repeat(" ", max(0, 20-len(s))) }
 
@@ -86,18 +69,6 @@ func lastDigit(s string) string {
 		return "0"
 	}
 	return s[len(s)-1:]
-}
-
-// address returns the IP address that the machine listens on, or "" if none or all.
-func (m *Machine) address() string {
-	m.listeners.mu.Lock()
-	defer m.listeners.mu.Unlock()
-	for _, l := range m.listeners.all {
-		if l.address != "" && l.address != "0.0.0.0" && l.address != "::" {
-			return l.address
-		}
-	}
-	return ""
 }
 
 // A clock is how far a machine's clock is from the one it counts by.
@@ -176,9 +147,10 @@ func setTime(_ context.Context, m *Machine, _ wsman.Selectors, in amt.TimeSynchr
 		return out, status.InvalidTime, nil
 	}
 	m.clock.mu.Lock()
-	defer m.clock.mu.Unlock()
 	m.clock.ahead += time.Duration(int64(tm1)-int64(ta0)) * time.Second
 	m.clock.byConsole = true
+	m.clock.mu.Unlock()
+	m.armAlarms()
 	return out, status.Success, nil
 }
 

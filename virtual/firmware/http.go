@@ -229,6 +229,9 @@ func (a *reply) appendBody(out []byte, r *request) []byte {
 	if !a.chunked {
 		return append(out, a.body...)
 	}
+	if a.status != http.StatusOK { // faults were recorded in one piece
+		return append(append(fmt.Appendf(out, "%04X\r\n", len(a.body)), a.body...), "\r\n0\r\n\r\n"...)
+	}
 	return appendChunks(out, a.body)
 }
 

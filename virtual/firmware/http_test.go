@@ -300,6 +300,7 @@ type script struct {
 
 func (s *script) Read(b []byte) (int, error)       { return s.in.Read(b) }
 func (s *script) Write(b []byte) (int, error)      { return s.out.Write(b) }
+func (s *script) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 func (s *script) Close() error                     { return nil }
 func (s *script) SetDeadline(time.Time) error      { return nil }
 func (s *script) SetReadDeadline(time.Time) error  { return nil }

@@ -37,7 +37,7 @@ func registerPorts(t *table) {
 	secure := service{
 		on: (*Machine).tlsOpen,
 		serve: func(ctx context.Context, m *Machine, conn net.Conn, from origin) error {
-			c, err := m.handshake(ctx, conn)
+			c, err := m.handshake(ctx, conn, from.local)
 			if err != nil {
 				return err
 			}
@@ -136,13 +136,14 @@ func (m *Machine) ports(local bool) []int {
 // A Listener is a machine on an IP address, on the ports that AMT has. Ports come and go as the machine's settings
 // change.
 type Listener struct {
-	m       *Machine
-	address string
-	ctx     context.Context
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+	m      *Machine
+	home   string // address given to Listen
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
+	address string     // changes with the machine's settings; see move
 	open    map[int]net.Listener
 	rmcp    net.PacketConn // presence pings, UDP port 623
 	refused map[int]error  // could not be opened: ports below 1024 want a privilege
@@ -159,7 +160,7 @@ type listeners struct {
 // 664, TCP and UDP, are left out where the process may not open them; the others must succeed.
 func (m *Machine) Listen(ctx context.Context, address string) (*Listener, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &Listener{m: m, address: address, ctx: ctx, cancel: cancel, open: make(map[int]net.Listener), refused: make(map[int]error)}
+	l := &Listener{m: m, home: address, address: address, ctx: ctx, cancel: cancel, open: make(map[int]net.Listener), refused: make(map[int]error)}
 	if err := l.refresh(); err != nil {
 		l.Close()
 		return nil, err
@@ -175,7 +176,10 @@ func (m *Machine) Listen(ctx context.Context, address string) (*Listener, error)
 // listenRMCP opens UDP port 623, if the process may.
 func (l *Listener) listenRMCP() {
 	var config net.ListenConfig
-	conn, err := config.ListenPacket(l.ctx, "udp", net.JoinHostPort(l.address, strconv.Itoa(PortASF)))
+	l.mu.Lock()
+	address := l.address
+	l.mu.Unlock()
+	conn, err := config.ListenPacket(l.ctx, "udp", net.JoinHostPort(address, strconv.Itoa(PortASF)))
 	if err != nil {
 		l.m.log.Debug("no presence pings", "error", err)
 		return
@@ -228,8 +232,10 @@ func (l *Listener) refresh() error {
 	return nil
 }
 
-// portsChanged has all listeners look again at what is open. Connections that stand are not cut.
+// portsChanged has all listeners look again at what is open. Connections that stand are not cut, but for sessions of
+// redirection that was switched off.
 func (m *Machine) portsChanged() {
+	m.redirectionChanged()
 	m.listeners.mu.Lock()
 	all := slices.Clone(m.listeners.all)
 	m.listeners.mu.Unlock()
@@ -305,9 +311,9 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// handshake makes a TLS server connection.
-func (m *Machine) handshake(ctx context.Context, conn net.Conn) (net.Conn, error) {
-	config, err := m.tlsConfig()
+// handshake makes a TLS server connection with the settings of the network or of the local interface.
+func (m *Machine) handshake(ctx context.Context, conn net.Conn, local bool) (net.Conn, error) {
+	config, err := m.tlsConfig(local)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ type Config struct {
 	// State is a state or dump to begin with. What stands above goes before it.
 	State *State
 
+	Wireless *Wireless        // the PC's Wi-Fi adapter; nil: none, or that of State
 	Platform Platform         // the PC around it; nil: power and boot do nothing
 	Clock    func() time.Time // what the machine's clock counts by; default time.Now
 	Log      *slog.Logger     // default silent
@@ -87,7 +88,7 @@ type Machine struct {
 	epoch        atomic.Uint32 // unprovisions so far: connections of before end after the answer
 	aclEpoch     atomic.Uint32 // changes of the access list so far
 	slots        chan struct{} // one per HTTP connection
-	certificate  lazyCertificate
+	certificate  ownCertificate
 	listeners    listeners
 
 	mu       sync.Mutex // guards what follows
@@ -95,6 +96,7 @@ type Machine struct {
 	auth     *digest.Server
 	resets   int             // full unprovisions so far
 	absent   map[string]bool // classes that it does not have, although the release does
+	keySetup *KeySetup       // of the last boot; nil: no key with Setup.bin
 
 	parts
 }
@@ -151,6 +153,9 @@ func New(c Config) (*Machine, error) {
 		}
 		if c.Password != "" {
 			m.users.setPassword(m.identity.Realm, c.Password)
+		}
+		if c.Wireless != nil {
+			m.network.adapter = c.Wireless
 		}
 	}
 	id := &m.identity
@@ -213,5 +218,6 @@ func (m *Machine) Close() error {
 		m.power.unwatch()
 	}
 	m.consent.close()
+	m.alarms.close()
 	return nil
 }

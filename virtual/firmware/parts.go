@@ -16,7 +16,16 @@ type parts struct {
 	consent consent
 	clock   clock
 	setup   setup
+	keys    privateKeys
 	events  events
+	alarms  alarms
+	storage storage
+	mebx    mebx
+	audit   audit
+	alerts  alerts
+
+	redirection redirection
+	network     network
 }
 
 // A part can be written to a state file and read back. Its name there is the key in each.
@@ -34,7 +43,16 @@ func (p *parts) each() map[string]part {
 		"consent": &p.consent,
 		"clock":   &p.clock,
 		"setup":   &p.setup,
+		"keys":    &p.keys,
 		"events":  &p.events,
+		"alarms":  &p.alarms,
+		"storage": &p.storage,
+		"mebx":    &p.mebx,
+		"audit":   &p.audit,
+		"alerts":  &p.alerts,
+
+		"redirection": &p.redirection,
+		"network":     &p.network,
 	}
 }
 
@@ -42,8 +60,10 @@ func (p *parts) each() map[string]part {
 func (m *Machine) start() error {
 	m.users.reset(m.identity.Realm, "admin", cmp.Or(m.config.Password, DefaultPassword))
 	m.users.void = m.voidNonces
+	m.network.adapter = m.config.Wireless
 	if m.platform != nil {
 		m.power.unwatch = m.platform.Watch(m.onPlatform)
 	}
+	m.power.unwatch = m.alerts.closeWith(m.power.unwatch) // Close ends deliveries as well
 	return nil
 }

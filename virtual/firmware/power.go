@@ -240,11 +240,13 @@ func (p *power) release() {
 // onPlatform hears what happens to the PC.
 func (m *Machine) onPlatform(e Event) {
 	m.logPlatform(e)
+	m.redirection.onPlatform(e)
 	m.power.mu.Lock()
 	under := m.power.under
 	m.power.mu.Unlock()
 	switch e.Kind {
 	case EventBoot:
+		m.lookAtKey()
 		m.noteBoot(hostBootReason{Previous: uint32(e.Was)}) // the plan, if it is asked, knows better
 	case EventBooted:
 		m.boot.booted(m, e.Boot)

@@ -65,7 +65,7 @@ func registerRedirection(t *table) {
 	t.port(PortRedirTLS, service{
 		on: func(m *Machine, local bool) bool { return m.tlsOpen(local) && m.redirectionOpen() },
 		serve: func(ctx context.Context, m *Machine, conn net.Conn, from origin) error {
-			c, err := m.handshake(ctx, conn)
+			c, err := m.handshake(ctx, conn, from.local)
 			if err != nil {
 				return err
 			}

@@ -26,6 +26,7 @@ import (
 var registrations = []func(*table){
 	registerPorts,
 	registerTLS,
+	registerPKI,
 	registerAuth,
 	registerWeb,
 	registerGeneral,
@@ -35,9 +36,17 @@ var registrations = []func(*table){
 	registerPower,
 	registerBoot,
 	registerBootReason,
+	registerNetwork,
+	registerWiFi,
+	registerWired8021x,
 	registerOptIn,
 	registerEvents,
+	registerAlarms,
+	registerStorage,
+	registerAudit,
+	registerAlerts,
 	registerSOAP,
+	registerRedirection,
 }
 
 // A table holds behaviours. It is filled once and only read afterwards.
@@ -53,6 +62,10 @@ type table struct {
 type behaviour struct {
 	// instances returns all instances of the class instead of the store.
 	instances func(m *Machine) []wsman.Element
+
+	// has reports whether the machine has a stored instance at all: what needs hardware that is not there stays out of
+	// sight.
+	has func(m *Machine, e *wsman.Element) bool
 
 	// patch completes one instance for reading. The Children slice is the caller's own; what they hold is shared and
 	// must be replaced, not changed; see set. Elements are put in wire order afterwards.
@@ -112,6 +125,7 @@ var theTable = sync.OnceValue(func() *table {
 	for _, register := range registrations {
 		register(t)
 	}
+	auditAround(t) // last: it is put around what the others have registered
 	return t
 })
 

@@ -114,6 +114,7 @@ func (m *Machine) restore(s *State) error {
 		}
 		m.SetFaults(&f)
 	}
+	m.armAlarms()
 	return nil
 }
 

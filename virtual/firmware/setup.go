@@ -51,8 +51,11 @@ type setupState struct {
 
 // committedTLS are the TLS settings in force on one interface.
 type committedTLS struct {
-	Enabled bool
-	Plain   bool // AcceptNonSecureConnections
+	Enabled     bool
+	Plain       bool     // AcceptNonSecureConnections
+	Mutual      bool     `json:",omitempty"` // clients must show a certificate
+	TrustedCN   []string `json:",omitempty"` // names that it may bear; none: any
+	Certificate string   `json:",omitempty"` // InstanceID of what is shown; "": the machine's own
 }
 
 func (s *setup) dump() (json.RawMessage, error) {
@@ -123,6 +126,7 @@ func (m *Machine) Provision(mode ControlMode, hash [16]byte) {
 func (m *Machine) Unprovision() {
 	m.forgetBoot()
 	m.store.clear()
+	m.keys.clear()
 	m.enumerations.clear()
 	m.mu.Lock()
 	m.resets++
@@ -133,6 +137,9 @@ func (m *Machine) Unprovision() {
 	m.setup.mu.Lock()
 	m.setup.kept = setupState{Mode: new(ModeNone)}
 	m.setup.mu.Unlock()
+	m.storage.clear()
+	m.armAlarms()
+	m.mebx.reset()
 	m.epoch.Add(1)
 	m.portsChanged()
 }
@@ -143,6 +150,9 @@ func registerSetup(t *table) {
 		switch m.ControlMode() {
 		case ModeNone:
 			set(e, "ProvisioningState", "0")
+			if m.mebx.started() {
+				set(e, "ProvisioningState", "1")
+			}
 		case ModeClient:
 			set(e, "ProvisioningMode", "4")
 		}
@@ -152,7 +162,7 @@ func registerSetup(t *table) {
 	}
 	class.Handle(&t.methods, amt.SetupAndConfigurationServiceCommitChanges, commitChanges)
 	class.Handle(&t.methods, amt.SetupAndConfigurationServiceSetMEBxPassword, setMEBxPassword)
-	class.Handle(&t.methods, amt.SetupAndConfigurationServiceUnprovision, unprovision)
+	registerUnprovision(t)
 	class.Handle(&t.methods, amt.SetupAndConfigurationServiceGetUuid, getUUID)
 }
 
@@ -162,38 +172,26 @@ func getUUID(_ context.Context, m *Machine, _ wsman.Selectors, _ amt.SetupAndCon
 	return out, status.Success, nil
 }
 
-// unprovision answers first; the connection ends after the answer.
-func unprovision(_ context.Context, m *Machine, _ wsman.Selectors, in amt.SetupAndConfigurationServiceUnprovisionIn) (out amt.SetupAndConfigurationServiceUnprovisionOut, _ status.Status, _ error) {
-	if in.ProvisioningMode != nil && *in.ProvisioningMode != 1 {
-		return out, status.InvalidParameter, nil
-	}
-	m.Unprovision()
-	return out, status.Success, nil
-}
-
 // commitChanges puts settings in force. From 19 on the password of the BIOS extension must have been set before. Source:
 // spec wsman.md sections 10 and 12, activation.md.
 func commitChanges(_ context.Context, m *Machine, _ wsman.Selectors, _ amt.SetupAndConfigurationServiceCommitChangesIn) (out amt.SetupAndConfigurationServiceCommitChangesOut, _ status.Status, _ error) {
+	network, local := m.committed(false), m.committed(true)
 	m.setup.mu.Lock()
 	if !m.profile.Before(19, 0) && !m.setup.kept.MEBx {
 		m.setup.mu.Unlock()
 		return out, status.DataMissing, nil
 	}
-	m.setup.kept.Network = committed(m.tlsSettings(false))
-	m.setup.kept.Local = committed(m.tlsSettings(true))
+	m.setup.kept.Network, m.setup.kept.Local = network, local
 	m.setup.mu.Unlock()
 	m.portsChanged()
 	return out, status.Success, nil
-}
-
-func committed(e *wsman.Element) *committedTLS {
-	return &committedTLS{Enabled: e.ChildText("Enabled") == "true", Plain: e.ChildText("AcceptNonSecureConnections") == "true"}
 }
 
 func setMEBxPassword(_ context.Context, m *Machine, _ wsman.Selectors, in amt.SetupAndConfigurationServiceSetMEBxPasswordIn) (out amt.SetupAndConfigurationServiceSetMEBxPasswordOut, _ status.Status, _ error) {
 	if !strongPassword(class.Value(in.Password)) {
 		return out, status.InvalidPassword, nil
 	}
+	m.setMEBx(class.Value(in.Password))
 	m.setup.mu.Lock()
 	defer m.setup.mu.Unlock()
 	m.setup.kept.MEBx = true

@@ -32,7 +32,7 @@ func (p poster) Post(ctx context.Context, path, soapAction string, body []byte) 
 
 func TestSOAPInformation(t *testing.T) {
 	inBubble(t, "", func(t *testing.T) {
-		w := newWorld(t, firmware.Config{Generation: 8, HostName: "pc7", Domain: "lab.example", MAC: "0123456789ab"}, pc.Options{})
+		w := newWorld(t, firmware.Config{Generation: 8, HostName: "pc7", Domain: "lab.example", MAC: "0123456789ab", Wireless: &firmware.Wireless{}}, pc.Options{})
 		c := &soap.Client{Poster: poster{w}}
 		if got, err := c.GetCoreVersion(t.Context()); got != "8.1.40" || err != nil {
 			t.Errorf("version %q, %v", got, err)

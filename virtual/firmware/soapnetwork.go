@@ -86,8 +86,18 @@ func soapSetInterface(ctx context.Context, m *Machine, call *soap.Call) ([]wsman
 	body.Children = slices.Clone(body.Children)
 	static := d.Mode == soap.SeparateMAC
 	set(&body, "DHCPEnabled", strconv.FormatBool(!static))
+	if handle == soap.Wired {
+		set(&body, "IpSyncEnabled", strconv.FormatBool(!static))
+		set(&body, "SharedStaticIp", "false")
+	}
 	if d.LinkPolicy != 0 {
-		set(&body, "LinkPolicy", itoa(d.LinkPolicy))
+		var policy []string
+		for _, bits := range []uint8{1, 14, 16, 224} {
+			if d.LinkPolicy&bits == bits {
+				policy = append(policy, itoa(bits))
+			}
+		}
+		set(&body, "LinkPolicy", policy...)
 	}
 	names := []string{"IPAddress", "SubnetMask", "DefaultGateway", "PrimaryDNS", "SecondaryDNS"}
 	if static {

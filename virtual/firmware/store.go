@@ -111,6 +111,9 @@ func (m *Machine) views(ci *classInfo) []view {
 		return out
 	}
 	list := m.store.of(ci)
+	if b.has != nil {
+		list = slices.DeleteFunc(slices.Clone(list), func(i *instance) bool { return !b.has(m, &i.element) })
+	}
 	out := make([]view, len(list))
 	for i, stored := range list {
 		out[i] = view{stored, stored}

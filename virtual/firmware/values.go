@@ -55,7 +55,7 @@ func (ci *classInfo) merge(old, body *wsman.Element, create bool) (wsman.Element
 	changes := func(name string) bool {
 		p := ci.properties[name]
 		_, ok := given[name]
-		return ok && (p.Access != "" || create) && (create || !ci.IsKey(name))
+		return ok && (p.Access != "" || create) && (create || !ci.IsKey(name) || p.Type == model.Ref && p.Access == "rw")
 	}
 	for i := range old.Children {
 		if !changes(old.Children[i].Local) {

@@ -22,9 +22,9 @@ func registerWeb(t *table) {
 		return reply{status: http.StatusSeeOther, header: []string{"Location: /logon.htm"}}
 	}})
 	web := func(m *Machine) bool { return m.webOn() }
-	t.route("/logon.htm", route{open: true, on: web, serve: logonPage})
+	t.route("/logon.htm", route{open: true, on: web, serve: replaceable("logon.htm", logonPage)})
 	t.route("/styles.css", route{open: true, on: web, serve: styles})
-	t.route("/index.htm", route{on: web, serve: statusPage})
+	t.route("/index.htm", route{on: web, serve: replaceable("index.htm", statusPage)})
 	t.route("/hw-sys.htm", route{on: web, realms: inventory, serve: hardwarePage})
 	t.route("/remote.htm", route{on: web, realms: Realms(RealmRemoteControl), serve: remotePage})
 	t.route("/remoteform", route{on: web, realms: Realms(RealmRemoteControl), serve: remoteForm})
@@ -61,7 +61,7 @@ func document(title, body string) []byte {
 func (m *Machine) framed(title, body string) reply {
 	id := m.Identity()
 	nav := `<p class=nav><a href="/index.htm">System Status</a> | <a href="/hw-sys.htm">Hardware Information</a> | <a href="/remote.htm">Remote Control</a></p>` +
-		`<p>Computer: ` + html.EscapeString(id.HostName) + `</p>`
+		`<p>Computer: ` + html.EscapeString(id.HostName) + `</p>` + m.storageLinks()
 	return reply{status: http.StatusOK, contentType: "text/html", body: document(title, nav+body)}
 }
 

@@ -1,6 +1,11 @@
 package pc
 
-import "github.com/outband/outband/virtual/firmware"
+import (
+	"strings"
+	"time"
+
+	"github.com/outband/outband/virtual/firmware"
+)
 
 // Status and error words of a [firmware.BootResult].
 const (
@@ -16,6 +21,8 @@ func (p *PC) begin(plan firmware.Plan, remote bool) {
 	p.lose()
 	p.enter(firmware.S0)
 	p.phase = SelfTest
+	p.lines = nil
+	p.forget()
 	p.boot = Boot{Number: p.boot.Number + 1, Remote: remote, Was: was}
 	p.emit(firmware.Event{Kind: firmware.EventBoot, Was: was})
 	if plan == nil {
@@ -30,6 +37,7 @@ func (p *PC) begin(plan firmware.Plan, remote bool) {
 		if p.step == step && !p.closed { // else the power went while the engine was asked
 			p.boot.Plan = b
 			p.test(b)
+			p.look()
 		}
 	})
 }
@@ -37,20 +45,14 @@ func (p *PC) begin(plan firmware.Plan, remote bool) {
 // test runs the self-test. mu is held.
 func (p *PC) test(b firmware.BootPlan) {
 	p.after(p.o.SelfTest, func() {
-		var result firmware.BootResult
-		switch {
-		case b.SecureErase && b.ErasePassword != firmware.Secret(p.o.Password):
-			result = firmware.BootResult{Status: statusFailed, Error: errorPasswordWrong}
-		case (b.SecureErase || b.PlatformErase) && !p.media[firmware.BootDisk]:
-			result = firmware.BootResult{Status: statusFailed, Error: errorNotSupported}
-		case b.SecureErase, b.PlatformErase:
-			p.media[firmware.BootDisk] = false
-		}
+		result := p.erase(&b)
 		p.emit(firmware.Event{Kind: firmware.EventBooted, Boot: result})
 		switch {
-		case b.Setup:
+		case b.Setup || p.face.entry == 1:
 			p.phase = Setup
 			p.emit(firmware.Event{Kind: firmware.EventSetup})
+		case p.face.entry == 2:
+			p.phase = Menu
 		case b.Pause:
 			p.phase = Paused
 		default:
@@ -61,7 +63,27 @@ func (p *PC) test(b firmware.BootPlan) {
 
 // start boots from a device, or finds that there is none. mu is held.
 func (p *PC) start(b firmware.BootPlan) {
-	from, ok := p.find(b.Source)
+	if p.bay != nil && redirected(b.Source) {
+		p.phase = Starting
+		p.say("Reading the boot sector of the %v ...", b.Source)
+		p.probe(b.Source, func(m medium, err error) {
+			if err != nil {
+				p.say("%v", err)
+			}
+			p.boots(b.Source, m.bootable)
+			if m.bootable {
+				p.face.disc = m
+				p.say("Volume %q, %d files in its root directory:", m.label, len(m.files))
+				p.say("%s", strings.Join(m.files, "  "))
+			}
+		})
+		return
+	}
+	p.boots(p.find(b.Source))
+}
+
+// boots starts the operating system of a device. mu is held.
+func (p *PC) boots(from firmware.BootSource, ok bool) {
 	if !ok {
 		p.phase = NoMedium
 		p.emit(firmware.Event{Kind: firmware.EventNoMedium})
@@ -69,6 +91,8 @@ func (p *PC) start(b firmware.BootPlan) {
 	}
 	p.boot.From = from
 	p.phase = Starting
+	p.face.started = time.Now()
+	p.say("Booting from %v", from)
 	p.emit(firmware.Event{Kind: firmware.EventHandover})
 	p.after(p.o.OSStart, func() { p.running(from == firmware.BootDisk) })
 }
@@ -76,11 +100,10 @@ func (p *PC) start(b firmware.BootPlan) {
 // find resolves a boot source. A forced one does not fall through to others; a redirected drive that nobody serves is as
 // good as none wanted.
 func (p *PC) find(want firmware.BootSource) (from firmware.BootSource, ok bool) {
-	redirected := want == firmware.BootIDERFloppy || want == firmware.BootIDERCD
 	if int(want) >= len(p.media) {
 		return 0, false
 	}
-	if want == firmware.BootDefault || redirected && !p.media[want] {
+	if want == firmware.BootDefault || redirected(want) && !p.media[want] {
 		for _, s := range []firmware.BootSource{firmware.BootDisk, firmware.BootCD, firmware.BootPXE} {
 			if p.media[s] {
 				return s, true

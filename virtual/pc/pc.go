@@ -10,10 +10,12 @@
 package pc
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"github.com/outband/outband/virtual/firmware"
+	"github.com/outband/outband/wire/ider"
 )
 
 // Options are the settings of a PC. The zero value is a PC with a disk, an operating system and an agent, switched off.
@@ -32,7 +34,9 @@ type Options struct {
 	Deaf     bool   // the operating system takes wishes and does not follow them
 	Standby  bool   // Modern Standby: no S3
 	NoDisk   bool   // nothing to boot from but what the network and the drives bring
-	Password string // of the drive, which [firmware.BootPlan.SecureErase] needs; "" for none
+	Password string // of the drive, which erasing it needs; "" for none
+	PSID     string // printed on the drive, which a Pyrite revert needs; "": the drive knows no such thing
+	Decline  bool   // the person says no to what the BIOS asks
 }
 
 func def(d *time.Duration, value time.Duration) {
@@ -49,6 +53,7 @@ const (
 	Off      Phase = "off" // or asleep; see Power
 	SelfTest Phase = "self-test"
 	Setup    Phase = "BIOS setup"
+	Menu     Phase = "boot menu"
 	Paused   Phase = "waiting for a key"
 	NoMedium Phase = "no bootable medium"
 	Starting Phase = "OS starting"
@@ -79,12 +84,18 @@ type PC struct {
 	saving    bool
 	boot      Boot // the last one
 	nmis      int
-	code      string // of user consent, on the screen
+	code      string       // of user consent, on the screen
+	key       firmware.Key // USB; nil: none
+	lines     []string     // that the BIOS has written on the screen
+	erased    Erased
 	media     [firmware.BootLocalApp + 1]bool
+	bay       *ider.Device // drives of a console; nil: none
+	face      face
 
 	closed   bool
 	step     int // number of the timer that counts; others are void
 	timer    *time.Timer
+	reading  context.CancelFunc // ends a reading of a console's drive; nil if there is none
 	watchers []watcher
 	watched  int
 	queue    []func() // to be called in order, with no lock held
@@ -262,6 +273,7 @@ func (p *PC) after(d time.Duration, f func()) {
 		if p.step == step && !p.closed {
 			p.timer = nil
 			f()
+			p.look()
 		}
 	})
 }
@@ -269,6 +281,10 @@ func (p *PC) after(d time.Duration, f func()) {
 // stop voids the step under way. mu is held.
 func (p *PC) stop() {
 	p.step++
+	if p.reading != nil {
+		p.reading()
+		p.reading = nil
+	}
 	if p.timer != nil && p.timer.Stop() {
 		p.wg.Done()
 	}

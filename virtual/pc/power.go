@@ -40,6 +40,8 @@ func (p *PC) Do(_ context.Context, action firmware.Action, plan firmware.Plan) e
 		return nil
 	case action == firmware.NMI && on:
 		p.nmis++
+		p.say("Non-maskable interrupt: diagnostic interrupt from the management engine")
+		p.look()
 		p.emit(firmware.Event{Kind: firmware.EventNMI})
 		return nil
 	}
@@ -95,6 +97,8 @@ func (p *PC) SetSaving(_ context.Context, saving bool) error {
 // shutdown takes the operating system down and does then. mu is held.
 func (p *PC) shutdown(then func()) {
 	p.phase = Stopping
+	p.say("The system is going down")
+	p.look()
 	p.after(p.o.Shutdown, then)
 }
 
@@ -145,6 +149,10 @@ func (p *PC) wake() {
 // held.
 func (p *PC) running(agent bool) {
 	p.phase = Running
+	if p.face.lines == nil {
+		p.face.started = time.Now()
+	}
+	p.say("The operating system is up; type help")
 	p.emit(firmware.Event{Kind: firmware.EventOSUp})
 	if agent && p.installed {
 		p.after(p.o.AgentStart, p.agentUp)
@@ -170,6 +178,7 @@ func (h Person) do(f func(p *PC)) {
 	defer h.pc.mu.Unlock()
 	if h.pc.power != firmware.G3 && !h.pc.closed {
 		f(h.pc)
+		h.pc.look()
 	}
 }
 
@@ -245,7 +254,7 @@ func (h Person) Hang() {
 func (h Person) Key() {
 	h.do(func(p *PC) {
 		p.saving = false
-		if (p.phase == Paused || p.phase == Setup) && !p.boot.Plan.LockKeyboard {
+		if (p.phase == Paused || p.phase == Setup || p.phase == Menu) && !p.boot.Plan.LockKeyboard {
 			p.start(p.boot.Plan)
 		}
 	})
@@ -283,6 +292,9 @@ var _ interface {
 	firmware.Platform
 	firmware.Standby
 	firmware.CodeScreen
+	firmware.Screen
+	firmware.SerialPort
+	firmware.Bay
 } = (*PC)(nil)
 
 // Settle returns how long the longest chain of transitions takes: a power cycle up to the agent. Tests wait so long
