@@ -162,6 +162,7 @@ type commands struct {
 	Boot        bootCmd        `cmd:"" help:"Choose what a machine boots next, once."`
 	Hardware    hardwareCmd    `cmd:"" help:"List processors, memory, disks and the other hardware of a machine."`
 	Software    softwareCmd    `cmd:"" help:"List the modules of AMT's firmware and their versions."`
+	State       stateCmd       `cmd:"" help:"Save the whole configuration of a machine to a file, compare, and make machines what a file says."`
 	User        userCmd        `cmd:"" help:"List, add and change the accounts of a machine."`
 	Event       eventCmd       `cmd:"" help:"Read, watch, export and clear the event log of a machine."`
 	Audit       auditCmd       `cmd:"" help:"Read, export, verify and clear the audit log, and choose what is logged."`
