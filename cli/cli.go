@@ -162,6 +162,9 @@ type commands struct {
 	Boot        bootCmd        `cmd:"" help:"Choose what a machine boots next, once."`
 	Hardware    hardwareCmd    `cmd:"" help:"List processors, memory, disks and the other hardware of a machine."`
 	Software    softwareCmd    `cmd:"" help:"List the modules of AMT's firmware and their versions."`
+	Feature     featureCmd     `cmd:"" help:"Switch redirection, KVM and the web page on and off."`
+	Consent     consentCmd     `cmd:"" help:"Ask the person in front of a machine for consent, and say when that is needed."`
+	PowerPolicy powerPolicyCmd `cmd:"" name:"powerpolicy" help:"Say in which states of the PC its management engine stays on."`
 	State       stateCmd       `cmd:"" help:"Save the whole configuration of a machine to a file, compare, and make machines what a file says."`
 	User        userCmd        `cmd:"" help:"List, add and change the accounts of a machine."`
 	Event       eventCmd       `cmd:"" help:"Read, watch, export and clear the event log of a machine."`

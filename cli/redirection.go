@@ -20,7 +20,7 @@ type Redirection struct {
 // putBackTime is for switching off again what was off, after an interrupt too.
 const putBackTime = 20 * time.Second
 
-// session runs f, which opens a session of a kind. If that is switched off at the machine it is switched on, if the user
+// redirected runs f, which opens a session of a kind. If that is switched off at the machine it is switched on, if the user
 // agrees, and off again in the end; if the machine wants consent, the code is asked for.
 func (a *app) redirected(ctx context.Context, c *console.Client, kind redir.Kind, r Redirection, f func(ctx context.Context) error) (err error) {
 	off, err := c.RedirectionOff(ctx, kind)
@@ -52,6 +52,13 @@ func (a *app) redirected(ctx context.Context, c *console.Client, kind redir.Kind
 			}
 			a.detail("%s: %s switched off again", c.Address(), what)
 		}()
+	}
+	err = f(ctx)
+	if !errors.Is(err, redir.ErrConsent) {
+		return err
+	}
+	if err := a.obtainConsent(ctx, c); err != nil {
+		return err
 	}
 	return f(ctx)
 }

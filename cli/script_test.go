@@ -70,6 +70,7 @@ func TestStories(t *testing.T) {
 			"is":      checkMachine,
 			"until":   awaitMachine,
 			"ca":      writeCertificate,
+			"code":    readCode,
 		},
 	})
 }
@@ -110,6 +111,15 @@ func startMachine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(name, r.Address)
 	ts.Setenv(name+"_pin", r.Fingerprint())
 	ts.Setenv("AMT_PASSWORD", r.Password)
+}
+
+// readCode puts the consent code on a machine's screen into $CODE.
+func readCode(ts *testscript.TestScript, neg bool, args []string) {
+	m := ts.Value(worldKey{}).(*world).machines[strings.Join(append(args, "HOST")[:1], "")]
+	if neg || m == nil {
+		ts.Fatalf("usage: code [NAME]")
+	}
+	ts.Setenv("CODE", m.Firmware.ConsentCode())
 }
 
 func checkMachine(ts *testscript.TestScript, neg bool, args []string) {
