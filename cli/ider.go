@@ -16,7 +16,7 @@ type iderCmd struct {
 	Image  string        `arg:"" optional:"" help:"Image of the CD: a file, or an address of the web (http:// or https://)."`
 	Floppy string        `placeholder:"IMAGE" help:"Image of the floppy, or of a USB stick: a file or an address of the web."`
 	When   string        `enum:"now,gracefully,reboot" default:"gracefully" help:"When the machine sees the drives: now, gracefully (while it does not use them), or at its next reboot."`
-	For    time.Duration `placeholder:"TIME" help:"End after that time."`
+	For    time.Duration `placeholder:"TIME" help:"End the session after that time."`
 	Redirection
 }
 
@@ -44,11 +44,6 @@ func (c *iderCmd) Run(a *app) error {
 		return usage("", "no image: name one, or --floppy")
 	}
 	ctx := a.ctx
-	if c.For > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.For, errTimeIsUp)
-		defer cancel()
-	}
 	// Images are opened first: the machine is not touched for one that cannot be read.
 	o := ider.Options{When: map[string]ider.Moment{"now": ider.Now, "gracefully": ider.Gracefully, "reboot": ider.OnReboot}[c.When]}
 	r := iderRecord{OK: true}
@@ -81,6 +76,9 @@ func (c *iderCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer endAfter(c.For, cancel)()
 		a.note("%s: the drives are there; Ctrl-C ends", h.Name)
 		err = c.watch(ctx, a, s)
 		stats := s.Stats()

@@ -25,7 +25,7 @@ type kvmCmd struct {
 	Press    []string      `placeholder:"KEYS" help:"Press these keys first, as in ctrl-alt-del; may be given several times."`
 	Colours  string        `enum:"auto,16,8,gray" default:"auto" help:"Bits per pixel from the machine: auto, 16, 8 or gray (8, for thin links)."`
 	Compress bool          `help:"Have the machine compress, where it can: for thin links."`
-	For      time.Duration `placeholder:"TIME" help:"End after that time."`
+	For      time.Duration `placeholder:"TIME" help:"End the session after that time."`
 	Redirection
 }
 
@@ -60,11 +60,6 @@ func (c *kvmCmd) Run(a *app) error {
 	}
 	defer client.Close()
 	ctx := a.ctx
-	if c.For > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.For, errTimeIsUp)
-		defer cancel()
-	}
 	password := a.env("VNC_PASSWORD")
 	ln, err := c.open(ctx, password)
 	if err != nil {
@@ -120,6 +115,7 @@ func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln n
 	if err != nil {
 		return err
 	}
+	defer endAfter(c.For, cancel)()
 	for _, k := range keys {
 		if err := s.Press(k); err != nil {
 			return err

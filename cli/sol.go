@@ -22,7 +22,7 @@ type solCmd struct {
 	Escape string        `default:"~" placeholder:"CHAR" help:"Escape character: at the beginning of a line, followed by a dot, it ends the session; none has none."`
 	Log    string        `placeholder:"FILE" help:"Append what the machine sends to FILE."`
 	Listen string        `placeholder:"ADDRESS" help:"Do not use this terminal: give the line to one program at a time that connects to ADDRESS (:PORT is on loopback), or, with pty, to a pseudo terminal."`
-	For    time.Duration `placeholder:"TIME" help:"End after that time."`
+	For    time.Duration `placeholder:"TIME" help:"End the session after that time."`
 	Once   bool          `help:"End when the session breaks, instead of opening it again."`
 	Redirection
 }
@@ -48,12 +48,6 @@ func (c *solCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer client.Close()
-	ctx := a.ctx
-	if c.For > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.For, errTimeIsUp)
-		defer cancel()
-	}
 	var log io.Writer = io.Discard
 	if c.Log != "" {
 		f, err := os.OpenFile(c.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -63,11 +57,14 @@ func (c *solCmd) Run(a *app) (err error) {
 		defer func() { err = errors.Join(err, f.Close()) }()
 		log = f
 	}
-	err = a.redirected(ctx, client, redir.SOL, c.Redirection, func(ctx context.Context) error {
+	err = a.redirected(a.ctx, client, redir.SOL, c.Redirection, func(ctx context.Context) error {
 		s, err := client.SOL(ctx, sol.Options{})
 		if err != nil {
 			return err
 		}
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer endAfter(c.For, cancel)()
 		l := &solLine{app: a, cmd: c, client: client, log: log, session: s}
 		defer l.close()
 		if c.Listen != "" {
@@ -82,6 +79,15 @@ func (c *solCmd) Run(a *app) (err error) {
 }
 
 var errTimeIsUp = errors.New("time is up")
+
+// endAfter ends a session after a time; 0 is never. stop makes an end of that.
+func endAfter(d time.Duration, end context.CancelCauseFunc) (stop func()) {
+	if d <= 0 {
+		return func() {}
+	}
+	t := time.AfterFunc(d, func() { end(errTimeIsUp) })
+	return func() { t.Stop() }
+}
 
 // A solLine is a serial line that is opened again when it breaks.
 type solLine struct {
