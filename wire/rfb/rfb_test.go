@@ -70,14 +70,7 @@ func settle(t *testing.T, u updates, want, got *Frame, format PixelFormat) {
 	}
 }
 
-// differ compares two screens, of which one was sent in a format.
-func differ(t *testing.T, want, got *Frame, format PixelFormat) {
-	t.Helper()
-	if text := differs(want, got, format); text != "" {
-		t.Fatal(text)
-	}
-}
-
+// differs compares two screens, of which one was sent in a format.
 func differs(want, got *Frame, format PixelFormat) string {
 	a, b := want.Image(), got.Image()
 	if a.Rect != b.Rect {
@@ -138,8 +131,7 @@ func TestFormatsAndEncodings(t *testing.T) {
 				o.Format = format
 				c, _, u := session(t, f, o, DeviceOptions{Compress: true, Redirect: true})
 				for round := range uint64(3) {
-					<-u.c
-					differ(t, f, c.Frame, format)
+					settle(t, u, f, c.Frame, format)
 					scribble(f, round)
 				}
 			})
@@ -152,8 +144,7 @@ func TestCompressionChanges(t *testing.T) {
 	f := picture(t, 200, 130, 3)
 	c, _, u := session(t, f, ClientOptions{}, DeviceOptions{Compress: true})
 	for round := range uint64(8) {
-		<-u.c
-		differ(t, f, c.Frame, RGB565)
+		settle(t, u, f, c.Frame, RGB565)
 		if err := c.Extend(Extension{Command: SetCompression, Values: []byte{byte(round+1) & 1}}); err != nil {
 			t.Fatal(err)
 		}
@@ -379,8 +370,7 @@ func TestViewer(t *testing.T) {
 			if c.Init.Name != "desk-7" {
 				t.Errorf("name %q", c.Init.Name)
 			}
-			<-u.c
-			differ(t, f, c.Frame, format)
+			settle(t, u, f, c.Frame, format)
 			f.Resize(333, 77)
 			scribble(f, 5)
 			settle(t, u, f, c.Frame, format)
