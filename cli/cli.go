@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -90,19 +91,14 @@ func (o *oneAtATime) Write(b []byte) (int, error) {
 
 // run parses the arguments and runs the command they name.
 func (a *app) run(args []string) error {
-	root := &commands{}
-	parser, err := newParser(a, root)
-	if err != nil {
-		return err
-	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	ctx, err := parser.Parse(args)
-	a.Globals = root.Globals
+	ctx, globals, err := a.parse(args)
 	if errors.Is(err, errHelp) {
 		return nil
 	}
+	a.Globals = globals
 	if err != nil {
 		var parse *kong.ParseError
 		if errors.As(err, &parse) && parse.Context != nil {
@@ -116,15 +112,71 @@ func (a *app) run(args []string) error {
 	return ctx.Run(a)
 }
 
+// parse parses the arguments. To describe all commands to the parser takes longer than most of them run, so it is tried
+// first with the one that seems to be meant.
+func (a *app) parse(args []string) (*kong.Context, Globals, error) {
+	if one := newOneCommand(args); one != nil {
+		parser, err := kong.New(&one.root, append(parserOptions(a), one.option)...)
+		if err != nil {
+			return nil, Globals{}, err
+		}
+		ctx, err := parser.Parse(args)
+		if err == nil || errors.Is(err, errHelp) {
+			return ctx, one.root.Globals, err
+		}
+	}
+	root := &commands{}
+	parser, err := newParser(a, root)
+	if err != nil {
+		return nil, Globals{}, err
+	}
+	ctx, err := parser.Parse(args)
+	return ctx, root.Globals, err
+}
+
+// A oneCommand is the command line with a single command of [commands].
+type oneCommand struct {
+	root struct {
+		Globals
+		Help helpFlag `short:"h" help:"Show what a command does, its flags and an example."`
+	}
+	option kong.Option
+}
+
+// newOneCommand finds the command that is meant: the first word that is the name of one. It may be wrong, if the word is
+// the value of a flag; the parser will say so. nil: none.
+func newOneCommand(args []string) *oneCommand {
+	all := reflect.ValueOf(&commands{}).Elem()
+	for _, word := range args {
+		for i := range all.NumField() {
+			field := all.Type().Field(i)
+			if _, isCommand := field.Tag.Lookup("cmd"); isCommand && commandName(field) == word {
+				return &oneCommand{option: kong.DynamicCommand(word, field.Tag.Get("help"), "", all.Field(i).Addr().Interface(), string(field.Tag))}
+			}
+		}
+	}
+	return nil
+}
+
+// commandName is the name of a command of [commands].
+func commandName(field reflect.StructField) string {
+	return first(field.Tag.Get("name"), strings.ToLower(field.Name))
+}
+
 func newParser(a *app, root *commands) (*kong.Kong, error) {
-	return kong.New(root,
+	return kong.New(root, parserOptions(a)...)
+}
+
+func parserOptions(a *app) []kong.Option {
+	return []kong.Option{
 		kong.Name("outband"),
 		kong.Description("Manages Intel AMT machines from afar: power, boot, inventory, fencing; and has virtual ones to try it on."),
 		kong.Writers(a.out, a.err),
 		kong.Exit(func(int) {}),
 		kong.NoDefaultHelp(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-		kong.Vars{"version": Version})
+		kong.Vars{"version": Version},
+	}
 }
 
 // commandPath is as much of the command as was understood: "outband power on".
@@ -170,6 +222,7 @@ type commands struct {
 	Event       eventCmd       `cmd:"" help:"Read, watch, export and clear the event log of a machine."`
 	Audit       auditCmd       `cmd:"" help:"Read, export, verify and clear the audit log, and choose what is logged."`
 	Alert       alertCmd       `cmd:"" help:"Have a machine tell of its events as they happen, and receive them."`
+	Presence    presenceCmd    `cmd:"" help:"Have AMT watch programs of a machine: watchdogs, actions, heartbeats."`
 	Alarm       alarmCmd       `cmd:"" help:"List, set and remove the times at which a machine switches itself on."`
 	Storage     storageCmd     `cmd:"" help:"List, store and delete small files in AMT's web server."`
 	Web         webCmd         `cmd:"" help:"Show and replace AMT's web pages."`
