@@ -10,8 +10,8 @@ import (
 // A HeuristicPacketFilterInterfacePolicy is an AMT_HeuristicPacketFilterInterfacePolicy: policy used by the worm
 // heuristics.
 //
-// Derives from AMT_InterfacePolicy. Get, Create, Delete, Enumerate. Until as AMT_HeuristicPacketFilterSettings. The
-// definition is likely, not certain.
+// Derives from AMT_InterfacePolicy. Get, Create, Delete, Enumerate. Until 11.x (as
+// AMT_HeuristicPacketFilterSettings). The definition is likely, not certain.
 type HeuristicPacketFilterInterfacePolicy struct {
 	Antecedent *wsman.EPR `json:",omitempty"` // Key. Names a CIM_ManagedElement.
 	Dependent  *wsman.EPR `json:",omitempty"` // Key. Names a CIM_ManagedElement.

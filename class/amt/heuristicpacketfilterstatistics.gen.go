@@ -10,7 +10,8 @@ import (
 // A HeuristicPacketFilterStatistics is an AMT_HeuristicPacketFilterStatistics: state of the worm containment
 // heuristics.
 //
-// One instance at most. Derives from CIM_StatisticalData. Get, Enumerate. Until as AMT_HeuristicPacketFilterSettings.
+// One instance at most. Derives from CIM_StatisticalData. Get, Enumerate. Until 11.x (as
+// AMT_HeuristicPacketFilterSettings).
 type HeuristicPacketFilterStatistics struct {
 	InstanceID                   *string         `json:",omitempty"` // Key.
 	State                        *uint16         `json:",omitempty"`

@@ -12,7 +12,7 @@ import (
 // One instance at most. Derives from CIM_SharedCredential. Get, Put, Enumerate. Since 4.0.
 type MPSUsernamePassword struct {
 	InstanceID  *string         `json:",omitempty"` // Key.
-	Secret      *string         `json:",omitempty"` // Writable.
+	Secret      *string         `json:",omitempty"` // Write-only.
 	RemoteID    *string         `json:",omitempty"` // Writable. At most 256 characters.
 	Algorithm   *string         `json:",omitempty"`
 	Protocol    *string         `json:",omitempty"`
@@ -85,4 +85,13 @@ func (v *MPSUsernamePassword) Decode(e *wsman.Element) error {
 		}
 	}
 	return nil
+}
+
+// WriteOnly reports whether the property is taken and never given back.
+func (*MPSUsernamePassword) WriteOnly(property string) bool {
+	switch property {
+	case "Secret":
+		return true
+	}
+	return false
 }
