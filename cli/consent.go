@@ -70,7 +70,7 @@ func (c *consentShowCmd) Run(a *app) error {
 }
 
 type consentPolicyCmd struct {
-	Policy string `arg:"" enum:"none,kvm,all" help:"none, kvm or all (boot options and drives too)."`
+	Policy string `arg:"" enum:"none,kvm,all" help:"none, kvm or all (boot options and IDE-R too)."`
 	Many
 	Display time.Duration `placeholder:"TIME" help:"How long the code is shown."`
 	Code    time.Duration `placeholder:"TIME" help:"How long there is from the right code to the first session."`
@@ -142,6 +142,21 @@ func (a *app) askCode(host string) (string, error) {
 	return strings.TrimSpace(line), nil
 }
 
+// agreed has do ask for consent and try again where the one machine of a command wants that: what boots, rather than opens
+// a session.
+func agreed[R any](a *app, machines int, do func(ctx context.Context, c *console.Client) (R, error)) func(ctx context.Context, c *console.Client) (R, error) {
+	return func(ctx context.Context, c *console.Client) (R, error) {
+		out, err := do(ctx, c)
+		if machines != 1 || !a.interactive() || !errors.Is(err, console.ErrConsent) {
+			return out, err
+		}
+		if err := a.obtainConsent(ctx, c); err != nil {
+			return out, err
+		}
+		return do(ctx, c)
+	}
+}
+
 // codeTries is how many codes are asked for: the machine takes no more wrong ones.
 const codeTries = 3
 
@@ -155,10 +170,12 @@ func (a *app) obtainConsent(ctx context.Context, c *console.Client) error {
 		_, err := a.askCode(c.Address())
 		return err
 	}
-	if now.State == "not started" {
-		if now, err = c.StartConsent(ctx); err != nil {
-			return err
-		}
+	now, err = c.StartConsent(ctx)
+	switch {
+	case err != nil:
+		return err
+	case now.State == "requested":
+		return &failure{exitRefused, fmt.Errorf("%s wants consent, and shows the code when the PC is on", c.Address()), "outband power on " + c.Address()}
 	}
 	for try := 1; ; try++ {
 		code, err := a.askCode(c.Address())

@@ -11,10 +11,10 @@ import (
 )
 
 type featureCmd struct {
-	List    featureListCmd    `cmd:"" help:"Tell which features are on: redirection, KVM, the web page."`
+	List    featureListCmd    `cmd:"" help:"Tell which features are on: redirection, KVM, the web page, recovery boot."`
 	Enable  featureEnableCmd  `cmd:"" help:"Switch features on."`
 	Disable featureDisableCmd `cmd:"" help:"Switch features off; sessions that use them end."`
-	KVM     featureKVMCmd     `cmd:"" name:"kvm" help:"Show or change the settings of KVM."`
+	Set     featureSetCmd     `cmd:"" aliases:"kvm" help:"Show or change the settings of KVM: port 5900, timeouts, the first screen."`
 }
 
 // A switchRecord is the features of one machine.
@@ -41,6 +41,8 @@ func (a *app) features(m Many, do func(ctx context.Context, c *console.Client) (
 			switch {
 			case s.On:
 				on = append(on, string(s.Feature))
+			case s.Locked:
+				off = append(off, string(s.Feature)+" (in MEBx)")
 			case s.Has:
 				off = append(off, string(s.Feature))
 			}
@@ -63,16 +65,20 @@ func (c *featureListCmd) Run(a *app) error {
 
 // FeatureNames are the arguments of commands that switch features.
 type FeatureNames struct {
-	Features string `arg:"" help:"Names with commas between them: listener, sol, ider, kvm, web; all is every one that the machine has."`
+	Features string `arg:"" help:"Names with commas between them: listener, sol, ider, kvm, web, recovery, erase; all is every one that the machine has, but erase to switch on."`
 	Many
 }
 
 func (f *FeatureNames) set(a *app, on bool) error {
+	var known []string
+	for _, f := range console.AllFeatures() {
+		known = append(known, string(f))
+	}
 	var names []console.Feature
 	for word := range strings.SplitSeq(f.Features, ",") {
 		name := console.Feature(strings.ToLower(strings.TrimSpace(word)))
 		if name != "all" && !slices.Contains(console.AllFeatures(), name) {
-			return usage("features are listener, sol, ider, kvm, web", "no feature is called %q", word)
+			return usage("features are "+strings.Join(known, ", "), "no feature is called %q", word)
 		}
 		names = append(names, name)
 	}
@@ -83,9 +89,9 @@ func (f *FeatureNames) set(a *app, on bool) error {
 			if err != nil {
 				return nil, err
 			}
-			these = nil
+			these = slices.DeleteFunc(slices.Clone(names), func(f console.Feature) bool { return f == "all" })
 			for _, s := range now {
-				if s.Has {
+				if s.Has && !(on && (s.Locked || s.Feature == console.FeatureErase)) && !slices.Contains(these, s.Feature) {
 					these = append(these, s.Feature)
 				}
 			}
@@ -100,24 +106,37 @@ type (
 )
 
 func (featureEnableCmd) Help() string {
-	return example("outband feature enable sol,listener nuc1", "outband feature enable all @lab")
+	return "Erasing from afar is never switched on by all: name it.\n\n" +
+		example("outband feature enable sol,listener nuc1", "outband feature enable all @lab", "outband feature enable recovery,erase nuc1")
 }
 func (featureDisableCmd) Help() string { return example("outband feature disable kvm,web nuc1") }
 
 func (c *featureEnableCmd) Run(a *app) error  { return c.set(a, true) }
 func (c *featureDisableCmd) Run(a *app) error { return c.set(a, false) }
 
-type featureKVMCmd struct {
+type featureSetCmd struct {
 	Many
-	VNCPort        *bool   `name:"vnc-port" negatable:"" help:"Open port 5900 for VNC viewers (gone with release 16.1); its password is AMT_VNC_PASSWORD."`
-	SessionTimeout *uint16 `placeholder:"MINUTES" help:"End idle sessions after that time; 0: never."`
-	ConsentTimeout *uint16 `placeholder:"SECONDS" help:"Time for entering the consent code."`
-	Screen         *uint8  `placeholder:"N" help:"Screen that is shown first, from 0."`
+	VNCPort         *bool   `name:"vnc-port" negatable:"" help:"Open port 5900 for VNC viewers (gone with release 16.1); it has a password of its own."`
+	VNCPasswordFile string  `name:"vnc-password-file" placeholder:"FILE" help:"First line of FILE is the password of port 5900, exactly 8 characters; default is AMT_VNC_PASSWORD, or to ask."`
+	SessionTimeout  *uint16 `placeholder:"MINUTES" help:"End idle sessions after that time; 0: never."`
+	ConsentTimeout  *uint16 `placeholder:"SECONDS" help:"Time for entering the consent code."`
+	Screen          *uint8  `placeholder:"N" help:"Screen that is shown first, from 0."`
 }
 
-func (featureKVMCmd) Help() string {
-	return "Without flags the settings are shown.\n\n" + example("outband feature kvm nuc1", "outband feature kvm nuc1 --session-timeout 10 --screen 1",
-		"AMT_VNC_PASSWORD='8 ch@rs!' outband feature kvm nuc1 --vnc-port")
+func (featureSetCmd) Help() string {
+	return "Without flags the settings are shown.\n\n" + example("outband feature set nuc1", "outband feature set nuc1 --session-timeout 10 --screen 1",
+		"outband feature set nuc1 --vnc-port --vnc-password-file pw")
+}
+
+// change makes the change out of the flags, and finds the password that goes with them.
+func (c *featureSetCmd) change(a *app) (console.KVMSettings, error) {
+	s := console.KVMSettings{VNCPort: c.VNCPort, SessionTimeout: c.SessionTimeout, ConsentTimeout: c.ConsentTimeout, Screen: c.Screen}
+	if c.VNCPasswordFile == "" && (c.VNCPort == nil || !*c.VNCPort) {
+		return s, nil
+	}
+	var err error
+	s.Password, err = a.secret(c.VNCPasswordFile, "--vnc-password-file", "AMT_VNC_PASSWORD", "Password of port 5900")
+	return s, err
 }
 
 // A kvmSettingsRecord is the settings of KVM of one machine.
@@ -128,14 +147,14 @@ type kvmSettingsRecord struct {
 	Error *problem `json:"error,omitempty"`
 }
 
-func (c *featureKVMCmd) Run(a *app) error {
+func (c *featureSetCmd) Run(a *app) error {
 	list, err := a.targets(c.Hosts)
 	if err != nil {
 		return err
 	}
-	change := console.KVMSettings{VNCPort: c.VNCPort, SessionTimeout: c.SessionTimeout, ConsentTimeout: c.ConsentTimeout, Screen: c.Screen}
-	if c.VNCPort != nil && *c.VNCPort {
-		change.Password = a.env("AMT_VNC_PASSWORD")
+	change, err := c.change(a)
+	if err != nil {
+		return err
 	}
 	out := a.printer()
 	return eachHost(a, list, c.Many, func(ctx context.Context, client *console.Client) (console.KVMSettings, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/outband/outband/class/amt"
 	"github.com/outband/outband/class/cim"
 	"github.com/outband/outband/class/ips"
+	"github.com/outband/outband/class/model"
 )
 
 // A Feature is something of a machine that can be switched on and off.
@@ -20,12 +21,14 @@ const (
 	FeatureSOL      Feature = "sol"
 	FeatureIDER     Feature = "ider"
 	FeatureKVM      Feature = "kvm"
-	FeatureWeb      Feature = "web" // the machine's own web page
+	FeatureWeb      Feature = "web"      // the machine's own web page; gone with 16.1
+	FeatureRecovery Feature = "recovery" // One-Click Recovery: boots from a URL or an option of the BIOS; 15 and newer
+	FeatureErase    Feature = "erase"    // remote platform erase; 16 and newer
 )
 
 // AllFeatures returns them all.
 func AllFeatures() []Feature {
-	return []Feature{FeatureListener, FeatureSOL, FeatureIDER, FeatureKVM, FeatureWeb}
+	return []Feature{FeatureListener, FeatureSOL, FeatureIDER, FeatureKVM, FeatureWeb, FeatureRecovery, FeatureErase}
 }
 
 // A FeatureState is whether a feature is on.
@@ -33,36 +36,83 @@ type FeatureState struct {
 	Feature Feature `json:"feature"`
 	Has     bool    `json:"available"` // the machine has it
 	On      bool    `json:"enabled"`
+	Locked  bool    `json:"locked,omitempty"` // off in the setup menu of the firmware (MEBx): cannot be switched on from afar
 }
+
+// plainRelease is the last release with web pages and port 5900. Source: spec kvm.md section 1, wsman.md section 4.
+var plainRelease = model.Release{Major: 16, Minor: 0}
 
 // Features reads which features there are, and which are on.
 func (c *Client) Features(ctx context.Context) ([]FeatureState, error) {
-	states, _, err := c.features(ctx)
+	v, err := c.switches(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("features: %w", err)
 	}
-	return states, nil
+	return v.states(), nil
 }
 
-func (c *Client) features(ctx context.Context) (states []FeatureState, r *redirectionState, err error) {
-	var web *amt.WebUIService
-	err = together(
-		func() (err error) { r, err = c.redirectionState(ctx); return err },
-		func() (err error) { web, err = ask[amt.WebUIService](ctx, c); return err })
+// switches is every switch of a machine, as read.
+type switches struct {
+	redirection *redirectionState
+	kvm         bool // there is KVM
+	locked      bool // and the setup menu forbids it
+	web         *amt.WebUIService
+	release     model.Release
+	boot        bootView // service and caps only
+}
+
+func (c *Client) switches(ctx context.Context) (*switches, error) {
+	v := &switches{}
+	err := together(
+		func() (err error) { v.redirection, err = c.redirectionState(ctx); return err },
+		func() (err error) { v.web, err = ask[amt.WebUIService](ctx, c); return err },
+		func() (err error) { v.release, err = c.firmwareRelease(ctx); return err },
+		func() error {
+			s, err := ask[ips.KVMRedirectionSettingData](ctx, c)
+			v.locked = s != nil && s.EnabledByMEBx != nil && !*s.EnabledByMEBx
+			return err
+		},
+		func() (err error) { v.boot.service, err = ask[cim.BootService](ctx, c); return err },
+		func() (err error) { v.boot.caps, err = ask[amt.BootCapabilities](ctx, c); return err })
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	v.kvm = c.knows("CIM_KVMRedirectionSAP")
+	if v.boot.caps == nil {
+		v.boot.caps = &amt.BootCapabilities{}
+	}
+	return v, nil
+}
+
+// states returns all features in the order of [AllFeatures].
+func (v *switches) states() []FeatureState {
+	r, web := v.redirection, v.web != nil && v.web.EnabledState != nil && v.release.Compare(plainRelease) <= 0
+	bits, _ := v.boot.serviceBits()
 	return []FeatureState{
-		{FeatureListener, true, r.listener},
-		{FeatureSOL, true, r.state&redirectionSOL != 0},
-		{FeatureIDER, true, r.state&redirectionIDER != 0},
-		{FeatureKVM, c.knows("CIM_KVMRedirectionSAP"), r.kvm},
-		{FeatureWeb, web != nil && web.EnabledState != nil, web != nil && class.Value(web.EnabledState) == cim.EnabledStateEnabled},
-	}, r, nil
+		{Feature: FeatureListener, Has: true, On: r.listener},
+		{Feature: FeatureSOL, Has: true, On: r.state&redirectionSOL != 0},
+		{Feature: FeatureIDER, Has: true, On: r.state&redirectionIDER != 0},
+		{Feature: FeatureKVM, Has: v.kvm, On: r.kvm && !v.locked, Locked: v.locked},
+		{Feature: FeatureWeb, Has: web, On: web && *v.web.EnabledState == cim.EnabledStateEnabled},
+		{Feature: FeatureRecovery, Has: v.boot.recovers(), On: bits&bootRecovery != 0},
+		{Feature: FeatureErase, Has: v.boot.eraseParts() != nil, On: bits&bootErase != 0},
+	}
+}
+
+// Bits of CIM_BootService.EnabledState above 32768. Source: spec power-and-boot.md section 4.
+const (
+	bootRecovery = 1
+	bootErase    = 2
+)
+
+// recovers reports whether the BIOS knows any kind of recovery boot.
+func (v *bootView) recovers() bool {
+	return class.Value(v.caps.ForceUEFIHTTPSBoot) || class.Value(v.caps.ForceWinREBoot) || class.Value(v.caps.ForceUEFIPBABoot)
 }
 
 // SetFeatures switches features on or off, and returns all of them as the machine has them then. What is so already is
-// left alone. A feature that the machine does not have is an error that wraps [ErrUnsupported], and nothing is sent.
+// left alone. To switch on what the machine does not have is an error that wraps [ErrUnsupported], what its setup menu forbids
+// one that wraps [ErrNotOffered], and nothing is sent.
 func (c *Client) SetFeatures(ctx context.Context, on bool, features ...Feature) ([]FeatureState, error) {
 	now, err := c.setFeatures(ctx, on, features)
 	if err != nil {
@@ -72,38 +122,43 @@ func (c *Client) SetFeatures(ctx context.Context, on bool, features ...Feature) 
 }
 
 func (c *Client) setFeatures(ctx context.Context, on bool, features []Feature) ([]FeatureState, error) {
-	now, before, err := c.features(ctx)
+	before, err := c.switches(ctx)
 	if err != nil {
 		return nil, err
 	}
-	after, web := *before, false
+	now := before.states()
+	after, web := *before.redirection, false
+	had, _ := before.boot.serviceBits()
+	boot := had
 	for _, f := range features {
 		i := slices.IndexFunc(now, func(s FeatureState) bool { return s.Feature == f })
 		switch {
 		case i < 0:
 			return nil, fmt.Errorf("%w: unknown feature %q", ErrUsage, f)
-		case !now[i].Has:
-			return nil, fmt.Errorf("%w: the machine has no %s", ErrUnsupported, f)
+		case !now[i].Has && on:
+			return now, fmt.Errorf("%w: it has no %s", ErrUnsupported, f)
+		case now[i].Locked && on:
+			return now, fmt.Errorf("%w: %s is switched off in the setup menu of the firmware (MEBx), at the machine", ErrNotOffered, f)
 		}
 		switch f {
 		case FeatureListener:
 			after.listener = on
 		case FeatureKVM:
 			after.kvm = on
-		case FeatureSOL, FeatureIDER:
-			bit := uint16(redirectionSOL)
-			if f == FeatureIDER {
-				bit = redirectionIDER
-			}
-			if after.state &^= bit; on {
-				after.state |= bit
-			}
+		case FeatureSOL:
+			after.state = switchBit(after.state, redirectionSOL, on)
+		case FeatureIDER:
+			after.state = switchBit(after.state, redirectionIDER, on)
+		case FeatureRecovery:
+			boot = switchBit(boot, bootRecovery, on)
+		case FeatureErase:
+			boot = switchBit(boot, bootErase, on)
 		case FeatureWeb:
 			web = now[i].On != on
 		}
 	}
-	if after.listener != before.listener || after.state != before.state || after.kvm != before.kvm {
-		if err := c.setRedirection(ctx, before, &after); err != nil {
+	if r := before.redirection; after.listener != r.listener || after.state != r.state || after.kvm != r.kvm {
+		if err := c.setRedirection(ctx, r, &after); err != nil {
 			return nil, err
 		}
 	}
@@ -116,9 +171,16 @@ func (c *Client) setFeatures(ctx context.Context, on bool, features []Feature) (
 			return nil, err
 		}
 	}
-	if now, _, err = c.features(ctx); err != nil {
+	if boot != had {
+		if err := c.bootService(ctx, boot); err != nil {
+			return nil, err
+		}
+	}
+	again, err := c.switches(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("accepted, but reading it again failed: %w", err)
 	}
+	now = again.states()
 	for _, s := range now {
 		if slices.Contains(features, s.Feature) && s.On != on {
 			return now, fmt.Errorf("%s: %w", s.Feature, ErrDiffers)
@@ -127,85 +189,10 @@ func (c *Client) setFeatures(ctx context.Context, on bool, features []Feature) (
 	return now, nil
 }
 
-// KVMSettings are the settings of KVM. Nil is not told, or, in a change, left as it is. Source: spec kvm.md section 6.
-type KVMSettings struct {
-	VNCPort        *bool   `json:"vnc_port,omitempty"`                // port 5900 without redirection; gone with 16.1
-	SessionTimeout *uint16 `json:"session_timeout_minutes,omitempty"` // of idle sessions; 0: none
-	ConsentTimeout *uint16 `json:"consent_timeout_seconds,omitempty"` // for entering the code
-	Screen         *uint8  `json:"default_screen,omitempty"`          // shown first, from 0
-
-	Password string `json:"-"` // of port 5900, exactly 8 characters; never read back
+// switchBit returns bits with one of them as it is to be.
+func switchBit(bits, bit uint16, on bool) uint16 {
+	if on {
+		return bits | bit
+	}
+	return bits &^ bit
 }
-
-// KVMSettings reads the settings of KVM. A machine without KVM is an error that wraps [ErrUnsupported].
-func (c *Client) KVMSettings(ctx context.Context) (KVMSettings, error) {
-	v, err := ask[ips.KVMRedirectionSettingData](ctx, c)
-	if err == nil && v == nil {
-		err = fmt.Errorf("%w: it has no KVM", ErrUnsupported)
-	}
-	if err != nil {
-		return KVMSettings{}, fmt.Errorf("KVM settings: %w", err)
-	}
-	return KVMSettings{VNCPort: v.Is5900PortEnabled, SessionTimeout: v.SessionTimeout, ConsentTimeout: v.OptInPolicyTimeout, Screen: v.DefaultScreen}, nil
-}
-
-// checkRFBPassword tells what firmware will not like about the password of port 5900.
-func checkRFBPassword(password string) error {
-	if len(password) != 8 {
-		return fmt.Errorf("%w: the password of port 5900 must have exactly 8 characters", ErrUsage)
-	}
-	return CheckPassword(password)
-}
-
-// SetKVMSettings changes settings of KVM and returns them as the machine has them then.
-func (c *Client) SetKVMSettings(ctx context.Context, change KVMSettings) (KVMSettings, error) {
-	now, err := c.setKVMSettings(ctx, change)
-	if err != nil {
-		return now, fmt.Errorf("set KVM settings: %w", err)
-	}
-	return now, nil
-}
-
-func (c *Client) setKVMSettings(ctx context.Context, change KVMSettings) (KVMSettings, error) {
-	if change.Password != "" {
-		if err := checkRFBPassword(change.Password); err != nil {
-			return KVMSettings{}, err
-		}
-	}
-	v, err := ask[ips.KVMRedirectionSettingData](ctx, c)
-	if err != nil {
-		return KVMSettings{}, err
-	}
-	if v == nil {
-		return KVMSettings{}, fmt.Errorf("%w: it has no KVM", ErrUnsupported)
-	}
-	// New firmware refuses the port and its password even if they say what is so: they are sent only when asked for.
-	v.Is5900PortEnabled, v.RFBPassword = change.VNCPort, nil
-	if change.Password != "" {
-		v.RFBPassword = &change.Password
-	}
-	if change.SessionTimeout != nil {
-		v.SessionTimeout = change.SessionTimeout
-	}
-	if change.ConsentTimeout != nil {
-		v.OptInPolicyTimeout = change.ConsentTimeout
-	}
-	if change.Screen != nil {
-		v.DefaultScreen = change.Screen
-	}
-	if _, err := class.Put(ctx, c, v); err != nil {
-		return KVMSettings{}, err
-	}
-	now, err := c.KVMSettings(ctx)
-	if err != nil {
-		return now, fmt.Errorf("accepted, but reading it again failed: %w", err)
-	}
-	if differs(change.VNCPort, now.VNCPort) || differs(change.SessionTimeout, now.SessionTimeout) ||
-		differs(change.ConsentTimeout, now.ConsentTimeout) || differs(change.Screen, now.Screen) {
-		return now, ErrDiffers
-	}
-	return now, nil
-}
-
-// differs tells that a wanted value is not the one that is there.
-func differs[T comparable](want, now *T) bool { return want != nil && (now == nil || *now != *want) }

@@ -2,14 +2,19 @@ package firmware
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/outband/outband/class"
 	"github.com/outband/outband/class/amt"
 	"github.com/outband/outband/class/cim"
 	"github.com/outband/outband/class/ips"
+	"github.com/outband/outband/wire/redir"
 	"github.com/outband/outband/wire/status"
 	"github.com/outband/outband/wire/wsman"
 )
+
+var errAsleep = errors.New("the engine sleeps with the PC")
 
 // powerSaving returns OSPowerSavingState.
 func (m *Machine) powerSaving() ips.OSPowerSavingState {
@@ -51,7 +56,41 @@ func setPowerScheme(_ context.Context, m *Machine, sel wsman.Selectors, _ amt.Sy
 	m.power.mu.Lock()
 	m.power.kept.Scheme = v.keys.Value("InstanceID")
 	m.power.mu.Unlock()
+	m.engineSlept()
 	return out, status.Success, nil
+}
+
+// asleep reports whether the engine sleeps with the PC, so that nobody on the network gets an answer: the power scheme that
+// was set says "ON in S0" alone. Under the others it stays awake all the time here; a real one goes to sleep after
+// AMT_GeneralSettings.IdleWakeTimeout and is woken by the first packets. Source: spec power-and-boot.md section 7.
+func (m *Machine) asleep() bool {
+	m.power.mu.Lock()
+	id := m.power.kept.Scheme
+	m.power.mu.Unlock()
+	ci := m.catalogue.classes["AMT_SystemPowerScheme"]
+	if id == "" || ci == nil || m.powerOf() == S0 {
+		return false
+	}
+	for _, v := range m.views(ci) {
+		if v.keys.Value("InstanceID") == id {
+			return !strings.Contains(v.element.ChildText("Description"), "S3")
+		}
+	}
+	return false
+}
+
+// engineSlept looks again at whether anybody can be heard: power or scheme may have changed.
+func (m *Machine) engineSlept() {
+	m.power.mu.Lock()
+	set := m.power.kept.Scheme != ""
+	m.power.mu.Unlock()
+	if !set {
+		return
+	}
+	if m.asleep() {
+		m.endSessions(errAsleep, func(redir.Kind) bool { return true })
+	}
+	m.portsChanged()
 }
 
 // patchScheme shows which power scheme is in force.
