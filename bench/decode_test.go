@@ -53,6 +53,7 @@ func pullOurs[T any, P class.Pointer[T]](b *testing.B, c *canned, want int) {
 	pull := wsman.Group(wsman.NSEnumeration, "Pull",
 		wsman.El(wsman.NSEnumeration, "EnumerationContext", "1"),
 		wsman.El(wsman.NSEnumeration, "MaxElements", "999"))
+	cpu := processorTime()
 	for b.Loop() {
 		resp, err := c.RoundTrip(b.Context(), &wsman.Request{Action: wsman.ActionPull, ResourceURI: uri, MessageID: "1", Body: &pull})
 		if err != nil {
@@ -69,6 +70,7 @@ func pullOurs[T any, P class.Pointer[T]](b *testing.B, c *canned, want int) {
 			b.Fatalf("%d items, want %d", len(got), want)
 		}
 	}
+	reportProcessor(b, cpu)
 }
 
 // BenchmarkDecode writes a Pull and decodes the recorded answer to typed values: 11 instances of CIM_SoftwareIdentity in
@@ -85,6 +87,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(c.doc)))
 			b.ReportAllocs()
 			m := peercim.NewMessages(c)
+			cpu := processorTime()
 			for b.Loop() {
 				got, err := m.SoftwareIdentity.Pull("1")
 				if err != nil {
@@ -94,6 +97,7 @@ func BenchmarkDecode(b *testing.B) {
 					b.Fatalf("%d items, want 11", n)
 				}
 			}
+			reportProcessor(b, cpu)
 		})
 	})
 	b.Run("BootSettingData", func(b *testing.B) {
@@ -107,6 +111,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(c.doc)))
 			b.ReportAllocs()
 			m := peer.NewMessages(c)
+			cpu := processorTime()
 			for b.Loop() {
 				got, err := m.BootSettingData.Pull("1")
 				if err != nil {
@@ -116,6 +121,7 @@ func BenchmarkDecode(b *testing.B) {
 					b.Fatalf("%d items, want 1", n)
 				}
 			}
+			reportProcessor(b, cpu)
 		})
 	})
 }

@@ -18,7 +18,7 @@ func duration(ms int) time.Duration { return time.Duration(ms) * time.Millisecon
 //
 // Metrics: live-s is when the last live machine had answered, wall-s when the dead ones were given up; floor-s is what
 // cannot be undercut, two answers one after the other (the challenge, then the states) for each of the machines that
-// are asked at once.
+// are asked at once. client-cpu-s is the processor time of the client, which is this process alone.
 func BenchmarkStatusSweep(b *testing.B) {
 	const (
 		count   = 1000
@@ -32,7 +32,7 @@ func BenchmarkStatusSweep(b *testing.B) {
 		targets = slices.Insert(targets, i*len(targets)/dead, address)
 	}
 	var live, wall time.Duration
-	sweeps := 0
+	sweeps, cpu := 0, processorTime()
 	for b.Loop() {
 		began := time.Now()
 		answered := 0
@@ -57,6 +57,7 @@ func BenchmarkStatusSweep(b *testing.B) {
 	}
 	n := float64(sweeps)
 	rounds := (count + console.DefaultFanout - 1) / console.DefaultFanout
+	b.ReportMetric((processorTime()-cpu).Seconds()/n, "client-cpu-s")
 	b.ReportMetric(live.Seconds()/n, "live-s")
 	b.ReportMetric(wall.Seconds()/n, "wall-s")
 	b.ReportMetric((2 * time.Duration(rounds) * duration(delayMS)).Seconds(), "floor-s")
