@@ -84,6 +84,37 @@ type session struct {
 	trace    *os.File
 	asked    bool
 	password string // typed, or from stdin
+
+	addresses map[string]string // of the entries that the run works on, by name
+}
+
+// remember notes the addresses of machines that have names of their own, so that records show both.
+func (s *session) remember(list []hosts.Host) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range list {
+		if name := entryName(h); name != "" {
+			if s.addresses == nil {
+				s.addresses = make(map[string]string, len(list))
+			}
+			s.addresses[name] = h.Address
+		}
+	}
+}
+
+// addressOf returns the address of an entry that the run works on, "" if there is none of that name.
+func (s *session) addressOf(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addresses[name]
+}
+
+// entryName returns the name under which the database has a machine; "" for one that is just an address.
+func entryName(h hosts.Host) string {
+	if h.Name == h.Address {
+		return ""
+	}
+	return h.Name
 }
 
 // database opens the user's hosts file. OUTBAND_HOSTS names another one.
@@ -123,6 +154,7 @@ func (a *app) targets(words []string) ([]hosts.Host, error) {
 	if len(list) == 0 {
 		return nil, usage("outband host add adds one", "no machine matches %q", words)
 	}
+	a.session.remember(list)
 	return list, nil
 }
 
@@ -160,6 +192,7 @@ func (a *app) config(h hosts.Host) (console.Config, error) {
 		Port:     h.Port,
 		Timeout:  a.Timeout,
 		TLS: console.TLSConfig{
+			Name:          entryName(h),
 			Pin:           first(a.Pin, h.Pin),
 			CAFile:        first(a.CA, h.CAFile),
 			MinVersion:    tlsVersion(first(a.TLSMin, h.TLSMin)),

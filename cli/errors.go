@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/outband/outband/console"
@@ -62,7 +63,7 @@ func (a *app) report(err error) int {
 
 // complain writes the two lines of a failure. host is "" unless there are several.
 func (a *app) complain(host string, f *failure) {
-	text := oneLine(f.Error())
+	text := f.text()
 	if host != "" {
 		text = host + ": " + text
 	}
@@ -70,6 +71,18 @@ func (a *app) complain(host string, f *failure) {
 	if f.hint != "" {
 		fmt.Fprintf(a.err, "hint: %s\n", oneLine(f.hint))
 	}
+}
+
+// text is the error in words of the user's world, on one line. Names of packages go. What a machine was asked, by the name
+// of a class, goes as well where the reason has nothing to do with it; a refusal keeps it.
+func (f *failure) text() string {
+	text := oneLine(f.Error())
+	switch f.code {
+	case exitUnreachable, exitAuth, exitTrust, exitUsage, exitIndeterminate:
+		text = regexp.MustCompile(`(^|: |; )(?:(?:get|put|create|delete|enumerate) [A-Z]+_\w+|[A-Z]{3}_\w+\.\w+): `).ReplaceAllString(text, "$1")
+	}
+	text = regexp.MustCompile(`(^|: |; )(?:(?:wsman|lab|firmware|dump|tlv|console): )+`).ReplaceAllString(text, "$1")
+	return strings.TrimSuffix(text, ": unexpected EOF")
 }
 
 // oneLine keeps what a peer said from forging further lines, or from steering the terminal.
@@ -118,8 +131,11 @@ func flagHint(err error) string {
 	case errors.Is(err, hosts.ErrNoIdentity), errors.Is(err, hosts.ErrDamaged):
 		return ""
 	case errors.As(err, &bad) && bad.Reason == console.PinMismatch:
-		return "if the certificate was renewed on purpose, compare the fingerprint at the machine, then store it: outband host add NAME " +
-			bad.Address + " --replace --pin " + bad.Fingerprint + "; otherwise somebody may be in between"
+		remedy := "give it: --pin " + bad.Fingerprint
+		if bad.Name != "" {
+			remedy = "store it: outband host add " + bad.Name + " " + bad.Address + " --replace --pin " + bad.Fingerprint
+		}
+		return "if the certificate was renewed on purpose, compare the fingerprint at the machine, then " + remedy + "; otherwise somebody may be in between"
 	case errors.As(err, &bad):
 		return "compare the fingerprint at the machine; if it is the same, add --pin " + bad.Fingerprint +
 			", or store it with outband host add; or name the authority that signed it with --ca FILE"

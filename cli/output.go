@@ -21,6 +21,8 @@ type printer struct {
 	styled  bool   // colours are welcome
 	columns []column
 	records int
+
+	addressOf func(host string) string // of a host that is known by a name; "" of others
 }
 
 type column struct {
@@ -47,7 +49,7 @@ type cell struct {
 func plain(text string) cell { return cell{text: text} }
 
 func (a *app) printer(columns ...column) *printer {
-	return &printer{w: a.out, form: a.Output, styled: a.styled(a.out), columns: columns}
+	return &printer{w: a.out, form: a.Output, styled: a.styled(a.out), columns: columns, addressOf: a.session.addressOf}
 }
 
 // styled reports whether w shows colours: a terminal, unless the user has said no (https://no-color.org).
@@ -177,8 +179,35 @@ func (p *printer) json(v any) error {
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("write as JSON: %w", err)
 	}
-	_, err := p.w.Write(out.Bytes())
+	_, err := p.w.Write(p.located(out.Bytes()))
 	return err
+}
+
+// located puts the address behind the host of a record, where the host is known by a name, so that whoever asked by
+// address finds the answer. A record that has an address of its own is left alone.
+func (p *printer) located(record []byte) []byte {
+	const begin = `{"host":`
+	rest, ok := bytes.CutPrefix(record, []byte(begin))
+	if !ok || p.addressOf == nil {
+		return record
+	}
+	var host string
+	var own struct{ Address json.RawMessage }
+	d := json.NewDecoder(bytes.NewReader(rest))
+	if d.Decode(&host) != nil || json.Unmarshal(record, &own) != nil || own.Address != nil {
+		return record
+	}
+	address := p.addressOf(host)
+	if address == "" {
+		return record
+	}
+	at := len(begin) + int(d.InputOffset())
+	out := append(bytes.Clone(record[:at]), `,"address":`...)
+	quoted, err := json.Marshal(address)
+	if err != nil {
+		return record
+	}
+	return append(append(out, quoted...), record[at:]...)
 }
 
 // yaml writes what json would, in YAML: JSON is YAML already, only its style is changed.
@@ -188,7 +217,7 @@ func (p *printer) yaml(v any) error {
 		return fmt.Errorf("write as YAML: %w", err)
 	}
 	var doc yaml.Node
-	if err := yaml.Unmarshal(raw, &doc); err != nil {
+	if err := yaml.Unmarshal(p.located(raw), &doc); err != nil {
 		return fmt.Errorf("write as YAML: %w", err)
 	}
 	blockStyle(&doc)

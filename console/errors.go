@@ -29,6 +29,7 @@ var (
 	ErrNotAMT         = wsman.ErrNotAMT                       // what answers is no AMT
 	ErrUnauthorized   = wsman.ErrUnauthorized                 // wrong name or password
 	ErrLockedOut      = wsman.ErrLockedOut                    // refused after a delay: the account rests after failures
+	ErrSlowLogin      = wsman.ErrSlowLogin                    // the password was not answered in time: perhaps as above
 	ErrIndeterminate  = wsman.ErrIndeterminate                // sent, and no answer: nobody knows whether it was done
 	ErrCut            = wsman.ErrCut                          // the connection ended inside an answer
 	ErrTooLong        = wsman.ErrTooLong                      // an answer without end
@@ -215,6 +216,8 @@ func explainReach(err error) (Kind, string) {
 	switch {
 	case errors.Is(err, ErrNotProvisioned):
 		return KindRefused, "activate AMT first, at the machine (MEBx) or from its operating system"
+	case errors.Is(err, ErrSlowLogin):
+		return KindTimeout, "the firmware delays answers after wrong passwords, for longer with each: stop trying for some minutes, check the password, or wait longer for the answer"
 	case errors.Is(err, ErrLockedOut):
 		return KindAuthentication, "the firmware delays answers after wrong passwords; stop trying for some minutes, then check the password"
 	case errors.Is(err, ErrUnauthorized):
@@ -257,6 +260,8 @@ func explainRefusal(err error) (Kind, string) {
 		return KindRefused, ""
 	case errors.Is(err, wsman.ErrAccessDenied):
 		return KindRefused, "the account lacks the realm for this, or user consent is needed"
+	case errors.Is(err, wsman.ErrInvalidSelectors):
+		return KindRefused, "name one instance by its keys; an enumeration shows them"
 	case errors.Is(err, wsman.ErrDestinationUnreachable), errors.Is(err, wsman.ErrActionNotSupported):
 		return KindUnsupported, "this firmware does not know the class or method; it may be of another generation"
 	case errors.Is(err, wsman.ErrTimedOut):

@@ -275,7 +275,7 @@ type site struct {
 	plain  *httptest.Server
 	secure *httptest.Server
 	cert   *x509.Certificate
-	soap   func(path string, body []byte) (int, []byte)
+	soap   func(path, soapAction string, body []byte) (int, []byte)
 
 	mu     sync.Mutex
 	closed map[int]error // ports that do not answer
@@ -307,7 +307,7 @@ func newSite(t *testing.T) *site {
 		if r.URL.Path != "/wsman" {
 			code, reply := http.StatusNotFound, []byte(nil)
 			if s.soap != nil {
-				code, reply = s.soap(r.URL.Path, body)
+				code, reply = s.soap(r.URL.Path, r.Header.Get("SOAPAction"), body)
 			}
 			w.WriteHeader(code)
 			w.Write(reply)

@@ -273,6 +273,7 @@ func TestExplain(t *testing.T) {
 		{ErrMalformed, KindFailed},
 		{ErrNotAMT, KindUnreachable},
 		{ErrLockedOut, KindAuthentication},
+		{errors.Join(context.DeadlineExceeded, ErrSlowLogin), KindTimeout},
 		{ErrNotReached, KindTimeout},
 		{ErrUnsupported, KindUnsupported},
 		{wsman.ErrDestinationUnreachable, KindUnsupported},

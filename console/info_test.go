@@ -116,8 +116,8 @@ func TestLegacy(t *testing.T) {
 	if _, err := c.Legacy().GetCoreVersion(t.Context()); !errors.Is(err, soap.ErrNoService) {
 		t.Errorf("a machine without SOAP: got %v", err)
 	}
-	s.soap = func(path string, body []byte) (int, []byte) {
-		if path != "/SecurityAdministrationService" {
+	s.soap = func(path, soapAction string, body []byte) (int, []byte) {
+		if path != "/SecurityAdministrationService" || soapAction != `"http://schemas.intel.com/platform/client/SecurityAdministration/2004/01#GetCoreVersion"` {
 			return 404, nil
 		}
 		reply := soap.Reply{Service: soap.SecurityAdministration, Method: "GetCoreVersion", Params: []wsman.Element{wsman.El(soap.SecurityAdministration.Space(), "Version", "7.1.91")}}

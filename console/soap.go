@@ -11,11 +11,11 @@ import (
 // release 3 and newer have.
 func (c *Client) Legacy() *soap.Client { return &soap.Client{Poster: poster{c}} }
 
-// poster carries SOAP calls. The header SOAPAction is left out: firmware goes by path and content.
+// poster carries SOAP calls.
 type poster struct{ c *Client }
 
 // Post implements [soap.Poster].
-func (p poster) Post(ctx context.Context, path, _ string, body []byte) (httpStatus int, reply []byte, err error) {
+func (p poster) Post(ctx context.Context, path, soapAction string, body []byte) (httpStatus int, reply []byte, err error) {
 	if p.c.over != nil {
 		return 0, nil, errOver
 	}
@@ -23,7 +23,7 @@ func (p poster) Post(ctx context.Context, path, _ string, body []byte) (httpStat
 	if err != nil {
 		return 0, nil, err
 	}
-	got, err := via.HTTP(ctx, "POST", path, body, soap.ContentType)
+	got, err := via.SOAP(ctx, path, soapAction, soap.ContentType, body)
 	if err != nil {
 		return 0, nil, err
 	}

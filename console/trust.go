@@ -24,6 +24,7 @@ import (
 // vouches for it and it names the machine. Otherwise OnUnknown decides, and without it the connection fails with a
 // [*TrustError]. A pin that does not match is never asked about.
 type TLSConfig struct {
+	Name          string            // what the machine is called where its pin is kept, for errors; "": it is not kept
 	Pin           string            // SHA-256 of the certificate, 64 hex digits, colons allowed; "": none
 	RootCAs       *x509.CertPool    // nil: those of CAFile, or of the system
 	CAFile        string            // PEM file of authorities
@@ -79,6 +80,7 @@ const (
 
 // A TrustError says that the machine's certificate is not believed. It matches [ErrTrust].
 type TrustError struct {
+	Name        string // as in [TLSConfig]
 	Address     string
 	Reason      TrustReason
 	Fingerprint string // of the certificate that was shown
@@ -176,7 +178,7 @@ func (t *trust) judge(chain []*x509.Certificate) error {
 		return fmt.Errorf("%w: %s shows no certificate", ErrTrust, t.address)
 	}
 	leaf := chain[0]
-	bad := &TrustError{Address: t.address, Fingerprint: Fingerprint(leaf), Cert: leaf}
+	bad := &TrustError{Name: t.Name, Address: t.address, Fingerprint: Fingerprint(leaf), Cert: leaf}
 	if pin := t.pinned(); pin != "" {
 		if pin == bad.Fingerprint {
 			return nil

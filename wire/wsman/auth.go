@@ -75,17 +75,26 @@ func (a *auth) sign(q *call) (header string, taken int) {
 	return header, taken
 }
 
-// current reports whether no other challenge came since a request was signed.
-func (a *auth) current(taken int) bool {
+// renew takes the challenge of a 401 to a signed request, unless another came since that was signed.
+func (a *auth) renew(rep *reply) (renewed, stale bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.taken == taken
+	if a.taken != rep.taken {
+		return false, false, nil
+	}
+	stale, err = a.take(rep)
+	return err == nil, stale, err
 }
 
 // challenged takes the challenge of a 401.
 func (a *auth) challenged(rep *reply) (stale bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.take(rep)
+}
+
+// take is challenged for those who hold mu.
+func (a *auth) take(rep *reply) (stale bool, err error) {
 	if stale, err = a.client.Challenged(rep.all("WWW-Authenticate")); err != nil {
 		return false, fmt.Errorf("wsman: %w: %w", ErrUnauthorized, err)
 	}

@@ -180,6 +180,12 @@ func (c *Client) HTTP(ctx context.Context, method, path string, body []byte, con
 	return c.plainHTTP(ctx, q)
 }
 
+// SOAP is HTTP for the services of before WS-Management: it posts a message with the header SOAPAction, which holds action
+// in quotes.
+func (c *Client) SOAP(ctx context.Context, path, action, contentType string, body []byte) (*HTTPReply, error) {
+	return c.plainHTTP(ctx, &call{method: "POST", path: path, contentType: contentType, soapAction: `"` + action + `"`, body: body})
+}
+
 // Probe asks for the root page without credentials and returns the Server header of the answer, as it came:
 // "Intel(R) Active Management Technology 16.1.27". It is printable and may be empty.
 func (c *Client) Probe(ctx context.Context) (server string, err error) {
@@ -233,10 +239,10 @@ func (c *Client) GoString() string { return c.String() }
 // failure says in the caller's terms why an exchange failed.
 func failure(ctx context.Context, err error) error {
 	switch {
+	case timedOut(err) && ctx.Err() == nil, ctx.Err() != nil && context.Cause(ctx) == context.DeadlineExceeded:
+		return fmt.Errorf("wsman: %w", errSlow)
 	case ctx.Err() != nil:
 		return fmt.Errorf("wsman: %w", context.Cause(ctx))
-	case timedOut(err):
-		return fmt.Errorf("wsman: the machine does not answer in time: %w", context.DeadlineExceeded)
 	}
 	return err
 }

@@ -598,7 +598,7 @@ func TestHTTP(t *testing.T) {
 				io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
 				return true
 			}
-			page(w, 200, fmt.Sprintf("%s %s %s", r.Header.Get("Content-Type"), r.Host, body))
+			page(w, 200, fmt.Sprintf("%s %s %s%s", r.Header.Get("Content-Type"), r.Host, r.Header.Get("SOAPAction"), body))
 			return true
 		})(w, r, body)
 	}}
@@ -610,6 +610,13 @@ func TestHTTP(t *testing.T) {
 	got, err := c.HTTP(t.Context(), "POST", "/RemoteControlService?x=1", []byte("<soap/>"), "text/xml")
 	if err != nil || got.Status != 200 || got.Header.Get("content-type") != "text/html" || !strings.Contains(string(got.Body), "text/xml desk-7:16992 <soap/>") {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	got, err = c.SOAP(t.Context(), "/RemoteControlService", "urn:x#Y", "text/xml", []byte("<soap/>"))
+	if err != nil || got.Status != 200 || !strings.Contains(string(got.Body), `text/xml desk-7:16992 "urn:x#Y"<soap/>`) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := c.SOAP(t.Context(), "/", "a\r\nX: y", "text/xml", nil); err == nil {
+		t.Error("a bad SOAPAction was sent")
 	}
 	if got, err = c.HTTP(t.Context(), "HEAD", "/index.htm", nil, ""); err != nil || len(got.Body) != 0 {
 		t.Errorf("got %+v, %v", got, err)
@@ -625,7 +632,7 @@ func TestHTTP(t *testing.T) {
 	if _, err := new(Client).Probe(t.Context()); err == nil {
 		t.Error("a client without a Dial does not say so")
 	}
-	if dials, requests, _ := m.count(); dials != 2 || requests != 4 {
+	if dials, requests, _ := m.count(); dials != 2 || requests != 5 {
 		t.Errorf("%d dials, %d requests", dials, requests)
 	}
 }

@@ -1,6 +1,7 @@
 package wsman
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,10 @@ var (
 	// ErrLockedOut tells a refusal that took the machine a second or more longer than its challenge did: firmware
 	// delays its answers after repeated failures, and a password is then not tried at all.
 	ErrLockedOut = errors.New("the account seems locked for a while")
+
+	// ErrSlowLogin comes beside the error of a machine that gave its challenge, and did not answer the credentials in time:
+	// firmware may delay a refusal for longer than anybody waits.
+	ErrSlowLogin = errors.New("it may delay its answers after wrong passwords")
 
 	// ErrNotAMT tells that the peer does not speak HTTP, or that no WS-Man service answers there.
 	ErrNotAMT = errors.New("no AMT answers there")
@@ -39,6 +44,14 @@ var (
 
 // errClosed is what a closed Client answers.
 var errClosed = fmt.Errorf("wsman: client: %w", net.ErrClosed)
+
+// errSlow is a time that ran out, in plain words. It matches [context.DeadlineExceeded].
+var errSlow error = slow{}
+
+type slow struct{}
+
+func (slow) Error() string { return "the machine does not answer in time" }
+func (slow) Unwrap() error { return context.DeadlineExceeded }
 
 // An AuthError is a refusal of the credentials: 401 to a request that was signed with a fresh challenge.
 type AuthError struct {

@@ -12,6 +12,7 @@ import (
 // A call is one HTTP request, to be sent once or more.
 type call struct {
 	method, path, contentType string
+	soapAction                string // with quotes; "": none
 	body                      []byte
 	safe                      bool // may be sent again after it may have been carried out
 	bare                      bool // goes without credentials, and 401 is an answer
@@ -27,6 +28,8 @@ func (q *call) check() error {
 		return fmt.Errorf("wsman: bad HTTP path %.80q", q.path)
 	case strings.ContainsFunc(q.contentType, func(r rune) bool { return r < ' ' || r >= 0x7f }):
 		return fmt.Errorf("wsman: bad content type %.80q", q.contentType)
+	case strings.ContainsFunc(q.soapAction, bad):
+		return fmt.Errorf("wsman: bad SOAPAction %.80q", q.soapAction)
 	}
 	return nil
 }
@@ -45,6 +48,9 @@ func (c *Client) appendRequest(out []byte, q *call, authorization string) []byte
 	if q.contentType != "" {
 		out = append(append(out, "\r\nContent-Type: "...), q.contentType...)
 	}
+	if q.soapAction != "" {
+		out = append(append(out, "\r\nSOAPAction: "...), q.soapAction...)
+	}
 	if len(q.body) > 0 || q.method == "POST" || q.method == "PUT" {
 		out = strconv.AppendInt(append(out, "\r\nContent-Length: "...), int64(len(q.body)), 10)
 	}
@@ -53,7 +59,8 @@ func (c *Client) appendRequest(out []byte, q *call, authorization string) []byte
 
 // exchange sends the request once and reads the answer into buf. A kept connection may prove dead only now: then a
 // fresh one is tried, once, unless the request may have been carried out. It is signed, if at all, when its turn comes,
-// so that counts of the nonce go out in order.
+// so that counts of the nonce go out in order; and a 401 to it is taken before the next one's turn, so that a nonce
+// which the machine has dropped costs those who wait nothing.
 func (c *Client) exchange(ctx context.Context, q *call, signed bool, buf *buffer) (rep reply, err error) {
 	if err := c.pool.acquire(ctx); err != nil {
 		return rep, failure(ctx, err)
@@ -86,7 +93,7 @@ func (c *Client) exchange(ctx context.Context, q *call, signed bool, buf *buffer
 		if sent {
 			c.trips.Add(1)
 		}
-		rep.took, rep.taken = time.Since(start), taken
+		rep.took, rep.taken, rep.sent = time.Since(start), taken, sent
 		stale := err != nil && reused && (!sent || q.safe && errors.Is(err, errNoReply)) && ctx.Err() == nil && c.pool.life.Err() == nil
 		if err != nil {
 			switch {
@@ -108,6 +115,9 @@ func (c *Client) exchange(ctx context.Context, q *call, signed bool, buf *buffer
 			c.pool.drop(cn)
 		}
 		if !stale {
+			if signed && err == nil && rep.status == 401 {
+				rep.renewed, rep.staleNonce, err = c.auth.renew(&rep)
+			}
 			return rep, err
 		}
 		cn = nil
@@ -144,11 +154,6 @@ func (c *Client) do(ctx context.Context, q *call, buf *buffer) (reply, error) {
 		return reply{}, failure(ctx, err)
 	}
 	defer c.auth.leave()
-	if c.auth.current(rep.taken) {
-		if _, err := c.auth.challenged(&rep); err != nil {
-			return reply{}, err
-		}
-	}
 	return c.signIn(ctx, q, buf, refusals)
 }
 
@@ -172,17 +177,23 @@ func (c *Client) introduce(ctx context.Context, q *call, buf *buffer, refusals i
 }
 
 // signIn sends the request with the challenge that was just taken. The gate is held. A machine may call even a new nonce
-// stale, once; anything else is a refusal.
+// stale, once; anything else is a refusal. One that gave its challenge, and now says nothing, may be delaying a refusal.
 func (c *Client) signIn(ctx context.Context, q *call, buf *buffer, refusals int) (reply, error) {
 	for stales := 0; ; stales++ {
 		if err := c.auth.refusedSince(refusals); err != nil {
 			return reply{}, err
 		}
 		rep, err := c.exchange(ctx, q, true, buf)
+		if rep.sent && rep.status == 0 && errors.Is(err, errSlow) {
+			err = fmt.Errorf("%w; %w", err, ErrSlowLogin)
+		}
 		if err != nil || rep.status != 401 {
 			return rep, err
 		}
-		stale, err := c.auth.challenged(&rep)
+		stale := rep.staleNonce
+		if !rep.renewed {
+			stale, err = c.auth.challenged(&rep)
+		}
 		if err != nil || !stale || stales > 0 {
 			return reply{}, c.auth.refuse(rep.took)
 		}

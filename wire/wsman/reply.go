@@ -41,7 +41,11 @@ type reply struct {
 	keep   bool // the connection can carry another request
 
 	took  time.Duration // from sending to the last octet
+	sent  bool          // octets of the request may have reached the machine
 	taken int           // challenges taken when the request was signed; see [auth]
+
+	renewed    bool // this 401's challenge was taken
+	staleNonce bool // and it says that the nonce was merely old
 }
 
 type field struct{ name, value string }
