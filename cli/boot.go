@@ -111,14 +111,14 @@ func (c *BootChoice) do(a *app, req console.BootRequest) error {
 			return usage("--yes answers beforehand", "canceled; nothing was sent")
 		}
 	}
-	req.Now, req.Wait, req.SOL = c.Now, time.Duration(c.Wait), c.SOL
+	req.Now, req.Wait, req.Patience, req.SOL = c.Now, time.Duration(c.Wait), a.patience(), c.SOL
 	if req.Options, err = c.BootFlags.options(); err != nil {
 		return err
 	}
 	out := a.printer(hostColumn(list), column{"NEXT BOOT", 12}, column{"POWER", 0})
-	return eachHost(a, list, c.Many, func(ctx context.Context, client *console.Client) (console.BootResult, error) {
+	return eachHost(a, list, c.Many, agreed(a, len(list), func(ctx context.Context, client *console.Client) (console.BootResult, error) {
 		return client.Boot(ctx, req)
-	}, func(h hosts.Host, res console.BootResult, bad *failure) error {
+	}), func(h hosts.Host, res console.BootResult, bad *failure) error {
 		r := bootRecord{Host: h.Name, OK: bad == nil, Device: string(req.Device), Armed: res.Status.Armed}
 		state := plain("not started; the next boot that AMT starts uses it")
 		if req.Device == console.BootNone {

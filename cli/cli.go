@@ -214,15 +214,16 @@ type commands struct {
 	Boot        bootCmd        `cmd:"" help:"Choose what a machine boots next, once."`
 	Hardware    hardwareCmd    `cmd:"" help:"List processors, memory, disks and the other hardware of a machine."`
 	Software    softwareCmd    `cmd:"" help:"List the modules of AMT's firmware and their versions."`
-	Feature     featureCmd     `cmd:"" help:"Switch redirection, KVM and the web page on and off."`
+	Feature     featureCmd     `cmd:"" like:"AmtFeatures;Switches" help:"Switch redirection, KVM, the web page and recovery boot on and off."`
 	Consent     consentCmd     `cmd:"" help:"Ask the person in front of a machine for consent, and say when that is needed."`
-	PowerPolicy powerPolicyCmd `cmd:"" name:"powerpolicy" help:"Say in which states of the PC its management engine stays on."`
+	PowerPolicy powerPolicyCmd `cmd:"" like:"System status" name:"powerpolicy" help:"Say in which states of the PC its management engine stays on."`
 	State       stateCmd       `cmd:"" help:"Save the whole configuration of a machine to a file, compare, and make machines what a file says."`
 	User        userCmd        `cmd:"" help:"List, add and change the accounts of a machine."`
 	Event       eventCmd       `cmd:"" help:"Read, watch, export and clear the event log of a machine."`
 	Audit       auditCmd       `cmd:"" help:"Read, export, verify and clear the audit log, and choose what is logged."`
 	Alert       alertCmd       `cmd:"" help:"Have a machine tell of its events as they happen, and receive them."`
-	Presence    presenceCmd    `cmd:"" help:"Have AMT watch programs of a machine: watchdogs, actions, heartbeats."`
+	Presence    presenceCmd    `cmd:"" like:"Agent presence" help:"Have AMT watch programs of a machine: watchdogs, actions, heartbeats."`
+	Defense     defenseCmd     `cmd:"" like:"System defense" help:"Filter the network of a machine below its operating system, or cut it off (System Defense)."`
 	Alarm       alarmCmd       `cmd:"" help:"List, set and remove the times at which a machine switches itself on."`
 	Storage     storageCmd     `cmd:"" help:"List, store and delete small files in AMT's web server."`
 	Web         webCmd         `cmd:"" help:"Show and replace AMT's web pages."`
@@ -241,10 +242,17 @@ type commands struct {
 	Network     networkCmd     `cmd:"" help:"Show and change how AMT is in the network: address, names, link, pings."`
 	WiFi        wifiCmd        `cmd:"" name:"wifi" help:"Manage the wireless networks that AMT may join."`
 	Wired8021x  wired8021xCmd  `cmd:"" name:"wired8021x" help:"Manage how AMT signs in to a wired network with 802.1X."`
+	CIRA        ciraCmd        `cmd:"" name:"cira" help:"Have machines call home: presence servers, when to call them, and what is not home."`
+	Kerberos    kerberosCmd    `cmd:"" help:"Let users of a Windows domain log in to AMT."`
 	Dump        dumpCmd        `cmd:"" help:"Write everything a machine tells about itself to a file."`
 	WSMan       wsmanCmd       `cmd:"" name:"wsman" passthrough:"" help:"Speak WS-Management yourself: get, put, invoke, enumerate ..."`
 	Fence       fenceCmd       `cmd:"" passthrough:"" help:"Be a fence agent for Pacemaker and other cluster software."`
+	LMS         lmsCmd         `cmd:"" name:"lms" help:"On the managed PC: let its programs reach its own AMT at localhost."`
+	Watchdog    watchdogCmd    `cmd:"" help:"On the managed PC: tell AMT that the operating system runs."`
+	Agent       agentCmd       `cmd:"" help:"On the managed PC: all its services for AMT in one."`
+	Local       localCmd       `cmd:"" help:"See to the AMT of this PC: what it is, set it up, take it out of management."`
 	Virtual     virtualCmd     `cmd:"" help:"Run virtual AMT machines."`
+	Replay      replayCmd      `cmd:"" help:"Send the frames of a packet capture through the network port of a virtual machine."`
 	Demo        demoCmd        `cmd:"" help:"Take a short tour with three virtual machines."`
 	Completion  completionCmd  `cmd:"" help:"Print the completion script of a shell."`
 	Complete    completeCmd    `cmd:"" name:"__complete" passthrough:"" hidden:""`

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/outband/outband/internal/setupcert"
 	"github.com/outband/outband/lab"
 	"github.com/outband/outband/virtual/firmware"
 )
@@ -79,9 +80,29 @@ func TestJSON(t *testing.T) {
 	defer w.Close()
 	on, off := w.Machines[0].Address, w.Machines[1].Address
 	dir := t.TempDir()
-	env := map[string]string{"OUTBAND_HOSTS": filepath.Join(dir, "hosts.json"), "AMT_PASSWORD": w.Machines[0].Password, "AMT_NEW_PASSWORD": "N3w$ecret", "AMT_WIFI_KEY": "correct horse", "AMT_EAP_PASSWORD": "s3cret"}
+	env := map[string]string{"OUTBAND_HOSTS": filepath.Join(dir, "hosts.json"), "AMT_PASSWORD": w.Machines[0].Password, "AMT_NEW_PASSWORD": "N3w$ecret", "AMT_WIFI_KEY": "correct horse", "AMT_EAP_PASSWORD": "s3cret", "AMT_MPS_PASSWORD": "S3cret."}
 	hostsCfg := filepath.Join(dir, "hosts.cfg")
 	if err := writeFile(hostsCfg, []byte("[imported]\nhost = 192.0.2.1\npasswd = x\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(filepath.Join(dir, "kerberos.key"), bytes.Repeat([]byte{7}, 32)); err != nil {
+		t.Fatal(err)
+	}
+	chain, err := setupcert.New(t, "amt.lab.example", nil).PEM()
+	if err == nil {
+		err = writeFile(filepath.Join(dir, "setup.pem"), chain)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pc, err := lab.Start(t.Context(), lab.World{Machines: []lab.Machine{{Profile: 16, Unset: true, ME: filepath.Join(dir, "me.sock"), Wire: filepath.Join(dir, "nic.sock")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	bus := "--bus=unix:" + filepath.Join(dir, "me.sock")
+	wire, frames := filepath.Join(dir, "nic.sock"), filepath.Join(dir, "frames.pcap")
+	if err := writeFrames(frames, "receive tcp 198.51.100.7:50000 192.0.2.10:80"); err != nil {
 		t.Fatal(err)
 	}
 	// The order matters: what is added is listed, what is switched on is switched off. A command that is not named here
@@ -91,7 +112,7 @@ func TestJSON(t *testing.T) {
 		"boot custom", "boot ider", "boot service", "boot winre", "boot pba", "boot settings", "alarm add", "alarm list", "alarm remove", "alarm clear",
 		"boot diagnostics", "boot https", "boot clear", "discover", "doctor", "dump", "wsman", "user add", "user set", "user disable", "user enable",
 		"user remove", "pki generate", "pki request", "pki issue", "pki add", "pki list", "pki remove", "tls enable", "tls mutual", "tls status", "tls disable", "setupbin create", "setupbin show", "setupbin set", "setupbin add-record", "setupbin remove-record", "setupbin check", "setupbin stick", "setupbin variables",
-		"network set", "wifi add", "wifi set", "wifi priority", "wifi remove", "wired8021x set", "alert subscribe", "alert list", "alert renew", "alert remove", "audit export", "demo", "completion", "version"}
+		"state save", "state diff", "state apply", "kvm", "screenshot", "consent policy", "consent start", "consent code", "consent cancel", "network set", "wifi add", "wifi set", "wifi priority", "wifi remove", "wired8021x set", "cira server add", "cira policy set", "cira show", "cira policy remove", "cira server remove", "cira proxy add", "cira proxy remove", "kerberos set", "presence watchdog add", "presence watchdog list", "presence action add", "presence action list", "presence run", "presence action remove", "presence watchdog remove", "defense filter add", "defense filter list", "defense policy add", "defense policy list", "defense bind", "defense stats", "defense unbind", "defense policy remove", "defense filter remove", "defense isolate", "defense show", "defense release", "alert subscribe", "alert list", "alert renew", "alert remove", "audit export", "demo", "completion", "version"}
 	setup := filepath.Join(dir, "setup.bin")
 	args := map[string][]string{
 		"host add": {"nuc1", on, "--trust"}, "host show": {"nuc1"}, "host import": {hostsCfg}, "host remove": {"imported"},
@@ -105,7 +126,12 @@ func TestJSON(t *testing.T) {
 		"setupbin remove-record": {setup, "2"}, "setupbin check": {setup}, "setupbin stick": {setup, filepath.Join(dir, "stick.img")}, "setupbin variables": {},
 		"network set": {on, "--ping", "off"}, "wifi add": {"office", on}, "wifi set": {"office", on, "--ssid", "Office"},
 		"wifi priority": {"office", "3", on}, "wifi remove": {"office", on}, "wired8021x set": {on, "--eap", "peap-gtc", "--eap-user", "amt"},
-		"alarm add": {"backup", on, "--in", "1h"}, "alarm remove": {"backup", on},
+		"cira server add": {"mps.example.org", on, "--mps-ca", filepath.Join(dir, "ca.pem"), "--mps-user", "desk7"}, "cira server remove": {"mps-0", on},
+		"cira policy set": {"periodic", on, "--server", "mps-0", "--every", "1h"}, "cira policy remove": {"periodic", on},
+		"cira proxy add": {"proxy.example.org", on, "--suffix", "lab.example"}, "cira proxy remove": {"proxy-0", on},
+		"cira environment set": {on, "--suffix", "lab.example"}, "cira connect": {on, "--from", "os"},
+		"kerberos set": {on, "--realm", "EXAMPLE.ORG", "--key-file", filepath.Join(dir, "kerberos.key")},
+		"alarm add":    {"backup", on, "--in", "1h"}, "alarm remove": {"backup", on},
 		"storage get": {"index.htm", on, "-f", filepath.Join(dir, "page")}, "storage put": {hostsCfg, "Acme/App/file", on},
 		"storage link": {"Acme/App/file", on, "--none"}, "storage remove": {"Acme/App/file", on}, "web set": {hostsCfg, on},
 		"boot custom": {on, "--progress-events"}, "boot service": {on, "--recovery", "on"},
@@ -113,12 +139,22 @@ func TestJSON(t *testing.T) {
 		"alert subscribe": {on}, "alert renew": {on, "Listener 1"}, "alert remove": {on, "--all"}, "audit lock": {on, "--allow-unprovision"},
 		"audit export": {on, "-f", filepath.Join(dir, "audit")}, "audit verify": {filepath.Join(dir, "audit")},
 		"pki request": {"key-0", on}, "pki issue": {"key-0", on}, "pki add": {on, "--root", filepath.Join(dir, "ca.pem")}, "pki remove": {"cert-1", on},
+		"defense filter add": {"web", on, "--in", "--action", "drop", "--protocol", "tcp", "--to-port", "80"}, "defense filter remove": {"web", on},
+		"defense policy add": {"office", on, "--filter", "web"}, "defense policy remove": {"office", on}, "defense bind": {"office", on},
+		"replay":                {"--wire", wire, frames},
+		"presence watchdog add": {"guard", on}, "presence watchdog remove": {"guard", on}, "presence action add": {"guard", on, "--to", "expired", "--event"},
+		"presence action remove": {"guard", on}, "presence run": {on, "--agent", "guard", "--for", "100ms"},
+		"local activate": {bus}, "local info": {bus}, "local upgrade": {bus, "--setup-cert", filepath.Join(dir, "setup.pem"), "--yes", "local"}, "local deactivate": {bus, "--yes", "local"},
 		"kvm": {on, "--enable", "--viewer", "none", "--for", "100ms"}, "ider": {on, hostsCfg, "--enable", "--for", "100ms"},
-		"screenshot": {on, "--enable", "-f", filepath.Join(dir, "screen.png")},
-		"demo":       {"--once"}, "completion": {"bash"}, "version": {}, "host list": {},
+		"feature enable": {"sol", on}, "feature disable": {"web", on}, "powerpolicy set": {"2", on},
+		"consent policy": {"none", on}, "consent code": {on, "123456"}, "consent cancel": {on},
+		"state save": {on, filepath.Join(dir, "state.yaml")}, "state diff": {filepath.Join(dir, "state.yaml"), on},
+		"state apply": {filepath.Join(dir, "state.yaml"), on, "--yes"},
+		"screenshot":  {on, "--enable", "-f", filepath.Join(dir, "screen.png")},
+		"demo":        {"--once"}, "completion": {"bash"}, "version": {}, "host list": {},
 	}
 	// Refusals are results too: an object with the error.
-	mayFail := map[string]bool{"tls disable": true, "audit verify": true, "power cycle": true, "power reset": true, "power soft-reset": true, "power hibernate": true, "power soft-off": true,
+	mayFail := map[string]bool{"consent start": true, "consent code": true, "consent cancel": true, "state diff": true, "cira disconnect": true, "local upgrade": true, "tls disable": true, "audit verify": true, "power cycle": true, "power reset": true, "power soft-reset": true, "power hibernate": true, "power soft-off": true,
 		"power sleep": true, "power nmi": true, "boot diagnostics": true, "boot https": true,
 		"storage list": true, "storage get": true, "storage put": true, "storage link": true, "storage remove": true, "web set": true, "web remove": true}
 	exempt := map[string]string{
@@ -128,6 +164,9 @@ func TestJSON(t *testing.T) {
 		"event watch":  "goes on until it is told to end",
 		"alert listen": "goes on until it is told to end",
 		"sol":          "is a terminal",
+		"lms":          "goes on until it is told to end; its stories look at its JSON",
+		"watchdog":     "goes on until it is told to end; its stories look at its JSON",
+		"agent":        "goes on until it is told to end; its stories look at its JSON",
 		"__manual":     "writes the documentation",
 		"__complete":   "for completion scripts",
 	}

@@ -24,7 +24,7 @@ type problem struct {
 }
 
 func problemOf(f *failure) *problem {
-	return &problem{Class: console.Kind(f.code).String(), Message: oneLine(f.Error()), Hint: oneLine(f.hint)}
+	return &problem{Class: console.Kind(f.code).String(), Message: f.text(), Hint: oneLine(f.hint)}
 }
 
 // eachHost does something to every machine of list, several at once, and hands each outcome over as soon as it is there:

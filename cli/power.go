@@ -119,8 +119,16 @@ type PowerAction struct {
 	Force bool     `help:"Send the request even if the machine does not offer it now."`
 }
 
-// powerPatience is how long a machine is asked again that is still busy with the last change of power.
+// powerPatience is how long a machine is asked again, at most, that is still busy with the last change of power.
 const powerPatience = 10 * time.Second
+
+// patience is powerPatience, unless --timeout is shorter.
+func (a *app) patience() time.Duration {
+	if a.Timeout > 0 {
+		return min(powerPatience, a.Timeout)
+	}
+	return powerPatience
+}
 
 // A waitTime is how long to wait. A flag of it may stand alone, for the default.
 type waitTime time.Duration
@@ -164,7 +172,7 @@ func (c *PowerAction) do(a *app, verb console.Verb, danger bool) error {
 	}
 	out := a.printer(hostColumn(list), column{"POWER", 10}, column{"BEFORE", 10}, column{"KNOWN BY", 0})
 	return eachHost(a, list, c.Many, func(ctx context.Context, client *console.Client) (console.PowerResult, error) {
-		return client.Act(ctx, verb, &console.ActOptions{Wait: time.Duration(c.Wait), Patience: powerPatience, Force: c.Force})
+		return client.Act(ctx, verb, &console.ActOptions{Wait: time.Duration(c.Wait), Patience: a.patience(), Force: c.Force})
 	}, func(h hosts.Host, res console.PowerResult, bad *failure) error {
 		r := powerRecord{Host: h.Name, OK: bad == nil, Action: string(verb), Proof: string(res.Proof), TookMS: res.Took.Milliseconds()}
 		if res.After.State != 0 {

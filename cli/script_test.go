@@ -37,7 +37,10 @@ func TestMain(m *testing.M) {
 //	is [NAME] erased WHAT  fail unless that was taken away from it: "disk tpm", "" for nothing
 //	is [NAME] port N open  fail unless it takes connections there; or closed
 //	until ...              as is, but wait for it
+//	frames [NAME] FILE LINES   write a packet capture: each line of the file LINES is a frame as the machine's PC sees it, see frameOf
 //	ca NAME FILE           write the machine's certificate
+//	code [NAME [FILE]]     set $CODE to the consent code on the machine's screen; FILE gets it as it is typed
+//	setupcert NAME FILE    write a certificate for the setup of AMT, with its key; the root alone to FILE.root
 //
 // and the condition [port623]: this process may answer presence pings.
 func TestStories(t *testing.T) {
@@ -70,7 +73,10 @@ func TestStories(t *testing.T) {
 			"is":      checkMachine,
 			"until":   awaitMachine,
 			"ca":      writeCertificate,
-			"code":    readCode,
+			"frames":  makeFrames,
+
+			"setupcert": writeSetupCert,
+			"code":      readCode,
 		},
 	})
 }
@@ -102,6 +108,15 @@ func startMachine(ts *testscript.TestScript, neg bool, args []string) {
 	if m.USB != "" {
 		m.USB = ts.MkAbs(m.USB)
 	}
+	if m.ME != "" {
+		m.ME = ts.MkAbs(m.ME)
+	}
+	if m.Wire != "" {
+		m.Wire = ts.MkAbs(m.Wire)
+	}
+	if m.SetupRoots != "" {
+		m.SetupRoots = ts.MkAbs(m.SetupRoots)
+	}
 	l, err := lab.Start(context.Background(), lab.World{Machines: []lab.Machine{m}})
 	ts.Check(err)
 	w := ts.Value(worldKey{}).(*world)
@@ -113,13 +128,22 @@ func startMachine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("AMT_PASSWORD", r.Password)
 }
 
-// readCode puts the consent code on a machine's screen into $CODE.
+// readCode puts the consent code on a machine's screen into $CODE. A file gets what somebody types who mistypes it at first.
 func readCode(ts *testscript.TestScript, neg bool, args []string) {
-	m := ts.Value(worldKey{}).(*world).machines[strings.Join(append(args, "HOST")[:1], "")]
-	if neg || m == nil {
-		ts.Fatalf("usage: code [NAME]")
+	name := strings.Join(append(args, "HOST")[:1], "")
+	m := ts.Value(worldKey{}).(*world).machines[name]
+	if neg || m == nil || len(args) > 2 {
+		ts.Fatalf("usage: code [NAME [FILE]]")
 	}
-	ts.Setenv("CODE", m.Firmware.ConsentCode())
+	code := m.Firmware.ConsentCode()
+	ts.Setenv("CODE", code)
+	if len(args) == 2 {
+		wrong := "000000"
+		if code == wrong {
+			wrong = "000001"
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(wrong+"\n"+code+"\n"), 0o600))
+	}
 }
 
 func checkMachine(ts *testscript.TestScript, neg bool, args []string) {

@@ -24,7 +24,10 @@ type virtualCmd struct {
 	From    string `placeholder:"DUMP" help:"Be the machine that outband dump has written to DUMP."`
 	Power   string `enum:"on,off," default:"" placeholder:"on|off" help:"Power state at the start; default is off, or what --state says."`
 	TLS     bool   `name:"tls" help:"Switch TLS on, on releases that also speak without."`
-	Unset   bool   `help:"AMT is not set up: nothing listens until a USB key with a Setup.bin has done it."`
+	Unset   bool   `help:"AMT is not set up: nothing listens until a USB key with a Setup.bin, or outband local activate, has done it."`
+	ME      string `name:"me" placeholder:"PATH" help:"Offer the management engine to programs on the PC, on a unix socket there: outband local --bus unix:PATH."`
+	Wire    string `name:"wire" placeholder:"PATH" help:"Offer the cable of the PC's network port, on a unix socket there: outband replay sends frames through it."`
+	Roots   string `name:"setup-roots" placeholder:"FILE" help:"Authorities (PEM) whose certificates may set AMT up, beside those that are built in."`
 	USB     string `name:"usb" placeholder:"IMAGE" help:"Boot once with the USB key whose image that is; see outband setupbin stick. A record that was used is marked in the image."`
 }
 
@@ -33,7 +36,8 @@ func (virtualCmd) Help() string {
 		"AMT software finds them. The user is admin; the password is AMT_PASSWORD, or made up and shown. When a machine is ready one line " +
 		"of JSON is printed: address, ports, user, uuid, profile, tls_fingerprint. The certificate is new at each start unless --state keeps it.\n\n" +
 		example("outband virtual", "AMT_PASSWORD=Qwer123$ outband virtual --profile 11 --listen 127.8.0.1 --power on",
-			"outband virtual --count 100 --listen 127.9.0.1 --state farm.json", "outband virtual --unset --usb stick.img --profile 12 --listen 127.8.0.1")
+			"outband virtual --count 100 --listen 127.9.0.1 --state farm.json", "outband virtual --unset --usb stick.img --profile 12 --listen 127.8.0.1",
+			"outband virtual --unset --me /run/user/1000/me.sock")
 }
 
 // A virtualRecord is the line that a machine is announced by. Other programs' scripts rely on it.
@@ -52,6 +56,12 @@ const maxVirtual = 10_000
 func (c *virtualCmd) Run(a *app) error {
 	if c.Count < 1 || c.Count > maxVirtual {
 		return usage("", "--count: %d is not in 1..%d", c.Count, maxVirtual)
+	}
+	if c.ME != "" && c.Count > 1 {
+		return usage("", "--me: one machine at a time")
+	}
+	if c.Wire != "" && c.Count > 1 {
+		return usage("", "--wire: one machine at a time")
 	}
 	if release := first(c.Release, strconv.Itoa(c.Profile)); release != "0" {
 		if _, err := firmware.ProfileOf(release); err != nil {
@@ -137,7 +147,7 @@ func (c *virtualCmd) machines(a *app) ([]lab.Machine, error) {
 	}
 	list := make([]lab.Machine, c.Count)
 	for i := range list {
-		m := lab.Machine{Profile: c.Profile, Version: c.Release, Password: password, Power: c.Power, TLS: c.TLS, Dump: dump, Unset: c.Unset, USB: c.USB,
+		m := lab.Machine{Profile: c.Profile, Version: c.Release, Password: password, Power: c.Power, TLS: c.TLS, Dump: dump, Unset: c.Unset, USB: c.USB, ME: c.ME, Wire: c.Wire, SetupRoots: c.Roots,
 			KeepCertificate: c.State != ""}
 		if i < len(states) {
 			m.State = states[i]

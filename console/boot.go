@@ -74,6 +74,8 @@ type BootRequest struct {
 
 	Now  bool          // start it: on if the machine is off, reset if it is on or asleep
 	Wait time.Duration // for the start; see [ActOptions]
+
+	Patience time.Duration // with a machine that is not ready for the start; see [ActOptions]
 }
 
 // A BootResult is what came of a [BootRequest].
@@ -147,7 +149,7 @@ func (c *Client) Boot(ctx context.Context, req BootRequest) (BootResult, error) 
 	if !req.Now {
 		return res, nil
 	}
-	power, err := c.Act(ctx, verb, &ActOptions{Wait: req.Wait})
+	power, err := c.Act(ctx, verb, &ActOptions{Wait: req.Wait, Patience: req.Patience})
 	res.Power = &power
 	if err != nil {
 		return fail(err)
@@ -184,7 +186,7 @@ func (c *Client) bootVerb(ctx context.Context) (Verb, error) {
 }
 
 // bootSource returns the source to choose, nil for none, and the parameters of a recovery boot.
-func (c *Client) bootSource(ctx context.Context, req BootRequest) (source *wsman.EPR, params *uefiParams, err error) {
+func (c *Client) bootSource(ctx context.Context, req BootRequest) (source *wsman.EPR, params *recoveryParams, err error) {
 	ref := func(id string) *wsman.EPR { return new(wsman.Ref("CIM_BootSourceSetting", "InstanceID", id)) }
 	switch req.Device {
 	case BootPXE:
@@ -207,7 +209,7 @@ func (c *Client) bootSource(ctx context.Context, req BootRequest) (source *wsman
 
 // options returns the options to write: those of the request on top of what must be sent back. Elements that the
 // firmware does not want to see in a Put are left out. Source: spec power-and-boot.md section 4.3.
-func (req BootRequest) options(read *amt.BootSettingData, params *uefiParams) *amt.BootSettingData {
+func (req BootRequest) options(read *amt.BootSettingData, params *recoveryParams) *amt.BootSettingData {
 	out := *read
 	out.OptionsCleared, out.BIOSLastStatus, out.BootguardStatus, out.RPEEnabled = nil, nil, nil, nil
 	out.WinREBootEnabled, out.UEFILocalPBABootEnabled, out.UEFIHTTPSBootEnabled, out.SecureBootControlEnabled = nil, nil, nil, nil
@@ -233,7 +235,7 @@ func (req BootRequest) options(read *amt.BootSettingData, params *uefiParams) *a
 		out.UseIDER = new(true)
 	}
 	if params != nil {
-		out.UefiBootNumberOfParams, out.UefiBootParametersArray = new(params.count), params.records
+		out.UefiBootNumberOfParams, out.UefiBootParametersArray = new(params.count), params.array
 		out.BootMediaIndex = new(uint16(0))
 	}
 	req.Options.apply(&out)

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 	"time"
@@ -49,23 +48,22 @@ func (r *RecoveryOptions) check() error {
 	return nil
 }
 
-// add appends the parameters, in the order of their types.
-func (r *RecoveryOptions) add(p *uefiParams) {
+// params returns the parameters, in the order of their types.
+func (r *RecoveryOptions) params() (out []tlv.Param) {
 	digest := func(sha256 uint16, h []byte) {
-		if len(h) > 0 {
-			p.add(sha256+uint16(len(h)/16-2), h) // 32, 48, 64 octets: three types in a row
+		if len(h) > 0 { // 32, 48, 64 octets: three types in a row
+			out = append(out, tlv.Param{Vendor: tlv.Intel, Type: sha256 + uint16(len(h)/16-2), Value: h})
 		}
 	}
 	digest(tlv.ImageSHA256, r.ImageHash)
-	sync := byte(1)
+	sync := uint8(1)
 	if r.KeepRoots {
 		sync = 0
 	}
-	p.add(uefiSyncRoots, []byte{sync})
+	out = append(out, tlv.Octet(tlv.SyncRootCA, sync))
 	if r.ServerName != "" {
-		p.add(tlv.ServerName, []byte(r.ServerName))
-		p.add(tlv.NameMethod, binary.LittleEndian.AppendUint16(nil, 1)) // the full name
+		out = append(out, tlv.Text(tlv.ServerName, r.ServerName), tlv.Word(tlv.NameMethod, 1)) // the full name
 	}
 	digest(tlv.ServerSHA256, r.ServerHash)
-	p.add(uefiTimeout, binary.LittleEndian.AppendUint16(nil, uint16(r.Timeout/time.Second)))
+	return append(out, tlv.Word(tlv.RequestTimeout, uint16(r.Timeout/time.Second)))
 }

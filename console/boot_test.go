@@ -9,11 +9,13 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/outband/outband/class"
 	"github.com/outband/outband/class/amt"
 	"github.com/outband/outband/class/cim"
 	"github.com/outband/outband/class/ips"
+	"github.com/outband/outband/wire/status"
 	"github.com/outband/outband/wire/wsman"
 )
 
@@ -191,6 +193,34 @@ func TestBootNow(t *testing.T) {
 			res, err := Over(f, "x").Boot(context.Background(), BootRequest{Device: BootPXE, Now: true})
 			if err != nil || res.Power == nil || res.Power.Verb != tt.want {
 				t.Errorf("from %v: got %+v, %v", tt.state, res.Power, err)
+			}
+		})
+	}
+}
+
+// A machine that is not ready for the start is asked again, if told to, and the choice stays.
+func TestBootNowPatience(t *testing.T) {
+	for _, tt := range []struct {
+		patience time.Duration
+		want     error
+	}{{0, status.ErrNotReady}, {20 * time.Second, nil}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake()
+			f.state, f.available = PowerOff, []Power{PowerOn}
+			busy := time.Now().Add(8 * time.Second)
+			f.fail = func(*wsman.Request) error {
+				delete(f.refuse, "RequestPowerStateChange")
+				if time.Now().Before(busy) {
+					f.refuse["RequestPowerStateChange"] = 2
+				}
+				return nil
+			}
+			res, err := Over(f, "x").Boot(context.Background(), BootRequest{Device: BootPXE, Now: true, Patience: tt.patience})
+			if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+				t.Errorf("patience %v: got %+v, %v; want %v", tt.patience, res.Power, err, tt.want)
+			}
+			if f.order != sourcePXE {
+				t.Errorf("patience %v: source %q", tt.patience, f.order)
 			}
 		})
 	}

@@ -2,47 +2,41 @@ package console
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/outband/outband/class"
 	"github.com/outband/outband/class/cim"
+	"github.com/outband/outband/wire/tlv"
 )
 
-// uefiParams are the parameters of a recovery boot.
-type uefiParams struct {
-	records []byte
-	count   uint32
+// recoveryParams are the parameters of a recovery boot, as AMT_BootSettingData has them.
+type recoveryParams struct {
+	array []byte
+	count uint32
 }
 
-// Limits and types of the records. Source: spec power-and-boot.md section 5.
+// Limits. Source: spec power-and-boot.md section 5.
 const (
-	maxUEFI       = 1024 // octets of all records
 	maxBootURL    = 300
 	maxDevicePath = 300
-
-	uefiURL          = 1
-	uefiPath         = 2
-	uefiPathLength   = 3
-	uefiSyncRoots    = 20
-	uefiTimeout      = 30
-	uefiHTTPUser     = 40
-	uefiHTTPPassword = 41
 )
 
-// add appends one record: vendor, type, length, value, little-endian.
-func (p *uefiParams) add(kind uint16, value []byte) {
-	p.records = binary.LittleEndian.AppendUint16(p.records, 0x8086)
-	p.records = binary.LittleEndian.AppendUint16(p.records, kind)
-	p.records = binary.LittleEndian.AppendUint32(p.records, uint32(len(value)))
-	p.records = append(p.records, value...)
-	p.count++
+// packParams holds parameters against what a BIOS takes, and packs them. Errors wrap [ErrUsage].
+func packParams(params []tlv.Param) (*recoveryParams, error) {
+	if err := tlv.CheckBoot(params); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	array, err := tlv.Append(nil, params...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	return &recoveryParams{array, uint32(len(params))}, nil
 }
 
 // httpsParams makes the parameters of a boot from a URL.
-func (c *Client) httpsParams(ctx context.Context, req BootRequest) (*uefiParams, error) {
+func (c *Client) httpsParams(ctx context.Context, req BootRequest) (*recoveryParams, error) {
 	u, err := url.Parse(req.URL)
 	switch {
 	case err != nil || u.Scheme != "https" || u.Host == "":
@@ -59,24 +53,18 @@ func (c *Client) httpsParams(ctx context.Context, req BootRequest) (*uefiParams,
 			return nil, fmt.Errorf("%w: recovery boot needs TLS to the machine", ErrNotOffered)
 		}
 	}
-	p := &uefiParams{}
 	if err := req.Recovery.check(); err != nil {
 		return nil, err
 	}
-	p.add(uefiURL, []byte(req.URL))
-	req.Recovery.add(p)
+	params := append([]tlv.Param{tlv.Text(tlv.NetworkPath, req.URL)}, req.Recovery.params()...)
 	if req.User != "" {
-		p.add(uefiHTTPUser, []byte(req.User))
-		p.add(uefiHTTPPassword, []byte(req.Password))
+		params = append(params, tlv.Text(tlv.HTTPUser, req.User), tlv.Text(tlv.HTTPPassword, req.Password))
 	}
-	if len(p.records) > maxUEFI {
-		return nil, fmt.Errorf("%w: %d octets of boot parameters, at most %d", ErrUsage, len(p.records), maxUEFI)
-	}
-	return p, nil
+	return packParams(params)
 }
 
 // localRecovery finds the source of a recovery that lies on the machine's own disk.
-func (c *Client) localRecovery(ctx context.Context, d BootDevice, number int) (id string, params *uefiParams, err error) {
+func (c *Client) localRecovery(ctx context.Context, d BootDevice, number int) (id string, params *recoveryParams, err error) {
 	sources, err := class.All[cim.BootSourceSetting](ctx, c)
 	if err != nil {
 		return "", nil, err
@@ -94,10 +82,8 @@ func (c *Client) localRecovery(ctx context.Context, d BootDevice, number int) (i
 		if windows != (d == BootWinRE) || path == "" || len(path) > maxDevicePath {
 			continue
 		}
-		p := &uefiParams{}
-		p.add(uefiPath, []byte(path))
-		p.add(uefiPathLength, binary.LittleEndian.AppendUint16(nil, uint16(len(path))))
-		return id, p, nil
+		params, err := packParams([]tlv.Param{tlv.Text(tlv.FilePath, path), tlv.Word(tlv.FilePathLength, uint16(len(path)))})
+		return id, params, err
 	}
 	return "", nil, fmt.Errorf("%w: the BIOS has registered no source for %s", ErrNotOffered, d)
 }

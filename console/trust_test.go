@@ -47,6 +47,7 @@ func TestJudge(t *testing.T) {
 		{"name given", TLSConfig{RootCAs: roots, ServerName: "desk-8"}, other, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			tt.cfg.Name = "seven"
 			tr, err := newTrust(tt.cfg, "desk-7")
 			if err != nil {
 				t.Fatal(err)
@@ -58,6 +59,9 @@ func TestJudge(t *testing.T) {
 			}
 			if bad == nil {
 				return
+			}
+			if bad.Name != "seven" || bad.Address != "desk-7" {
+				t.Errorf("it is of %q at %q", bad.Name, bad.Address)
 			}
 			if !errors.Is(err, ErrTrust) || bad.Fingerprint != Fingerprint(tt.cert) || !strings.Contains(err.Error(), bad.Fingerprint) {
 				t.Errorf("got %v", err)

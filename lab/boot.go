@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/outband/outband/virtual/firmware"
+	"github.com/outband/outband/wire/tlv"
 )
 
 // Plan returns in words how the last boot was to go: "source=HTTPS url=https://... lock-keyboard"; "" for an ordinary
@@ -23,16 +24,16 @@ func (r *Running) Plan() string {
 	}
 	for _, param := range p.Params {
 		switch {
-		case p.PlatformErase || param.Vendor != firmware.VendorIntel:
-		case param.Type == firmware.ParamURL:
+		case p.PlatformErase || param.Vendor != tlv.Intel:
+		case param.Type == tlv.NetworkPath:
 			words = append(words, "url="+string(param.Value))
-		case param.Type == firmware.ParamUser:
+		case param.Type == tlv.HTTPUser:
 			words = append(words, "user="+string(param.Value))
-		case param.Type == firmware.ParamPassword:
+		case param.Type == tlv.HTTPPassword:
 			words = append(words, fmt.Sprintf("password of %d", len(param.Value)))
-		case param.Type == firmware.ParamServerName:
+		case param.Type == tlv.ServerName:
 			words = append(words, "server="+string(param.Value))
-		case param.Type == firmware.ParamSyncRootCA:
+		case param.Type == tlv.SyncRootCA:
 			words = append(words, fmt.Sprintf("sync=%x", param.Value))
 		}
 	}

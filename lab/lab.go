@@ -52,6 +52,8 @@ type Running struct {
 	cert     *tls.Certificate // nil: the firmware makes its own when it needs one
 	listener *firmware.Listener
 	presence *presence
+	engine   *engine
+	wire     *wire
 	stray    *stray // instead of firmware, for what is no AMT
 	once     sync.Once
 }
@@ -150,6 +152,18 @@ func (m Machine) build(ctx context.Context, address string, log *slog.Logger) (*
 		r.Close()
 		return nil, err
 	}
+	if m.Wire != "" {
+		if r.wire, err = startWire(ctx, m.Wire, r.Firmware); err != nil {
+			r.Close()
+			return nil, err
+		}
+	}
+	if m.ME != "" {
+		if r.engine, err = startEngine(ctx, m.ME, r.Firmware.ServeME); err != nil {
+			r.Close()
+			return nil, err
+		}
+	}
 	r.presence = startPresence(ctx, address, r.Firmware.ServeRMCP)
 	return r, nil
 }
@@ -161,6 +175,8 @@ func (r *Running) Close() {
 			r.stray.close()
 		}
 		r.presence.close()
+		r.engine.close()
+		r.wire.close()
 		if r.listener != nil {
 			r.listener.Close()
 		}

@@ -35,6 +35,9 @@ type Machine struct {
 	USB         string       `json:"usb"`         // file with the image of a USB key; the PC is booted with it once, and is on then
 	Decline     bool         `json:"decline"`     // the person in front of the PC says no to what the BIOS asks
 	ClientMode  bool         `json:"client_mode"` // client control mode: boot options need consent
+	ME          string       `json:"me"`          // path of a unix socket with its management engine, for programs on the PC; "": none
+	Wire        string       `json:"wire"`        // path of a unix socket with the cable of its wired port: frames as pcap, in and out; "": none
+	SetupRoots  string       `json:"setup_roots"` // file with PEM certificates of authorities that may vouch for setup, beside the built-in ones
 
 	NoAgent bool   `json:"no_agent"` // no LMS in the operating system
 	Deaf    bool   `json:"deaf"`     // the operating system ignores wishes
@@ -157,6 +160,11 @@ func (m *Machine) prepare(ctx context.Context, r *Running, power string) error {
 		}
 	default:
 		return fmt.Errorf("power %q is none of on, off, asleep, hibernated", power)
+	}
+	if m.SetupRoots != "" {
+		if err := trustRoots(r.Firmware, m.SetupRoots); err != nil {
+			return err
+		}
 	}
 	if m.USB != "" {
 		if err := bootWithKey(ctx, r.PC, m.USB); err != nil {

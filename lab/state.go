@@ -27,7 +27,7 @@ type machineState struct {
 func ParseState(text []byte) ([]json.RawMessage, error) {
 	var w worldState
 	if err := json.Unmarshal(text, &w); err != nil {
-		return nil, fmt.Errorf("lab: state: %w", err)
+		return nil, fmt.Errorf("lab: no state of virtual machines: %v", err)
 	}
 	if w.Version != stateVersion {
 		return nil, fmt.Errorf("lab: state: version %d, this program knows %d", w.Version, stateVersion)

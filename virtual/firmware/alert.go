@@ -327,6 +327,9 @@ func (m *Machine) raise(r eventlog.Record) {
 
 // tell sends an alert to all subscribers whose collection it is in.
 func (m *Machine) tell(a eventing.Alert) {
+	if slices.Contains(eventing.Groups(a.MessageID), "User") || strings.HasPrefix(a.MessageID, "iAMT000") { // agent presence
+		m.tellHost(a)
+	}
 	for _, s := range m.subscriptions() {
 		if group := strings.TrimPrefix(s.Filter, "Intel(r) AMT:"); !slices.Contains(eventing.Groups(a.MessageID), group) {
 			continue

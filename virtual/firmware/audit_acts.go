@@ -176,6 +176,21 @@ var auditedClasses = []auditedClass{
 		}
 		return nil
 	}},
+	{"AMT_NetworkPortDefaultSystemDefensePolicy", nil, func(m *Machine, old, now *wsman.Element) []act {
+		e := now
+		if e == nil {
+			e = old
+		}
+		port, id, _ := m.binding(e)
+		if now == nil {
+			id = ""
+		}
+		return acted(auditlog.DefaultPolicySet, auditlog.Num(uint32(port)), auditlog.Num(lastNumber(id)))
+	}},
+	{"AMT_HeuristicPacketFilterSettings", nil, func(_ *Machine, _, now *wsman.Element) []act {
+		return acted(auditlog.HeuristicsSet, auditlog.Num(uint32(Wired)), auditlog.Num(number(now.ChildText("BlockAll"))),
+			auditlog.Num(number(now.ChildText("BlockOffensivePort"))), auditlog.Num(0))
+	}},
 	{"AMT_AgentPresenceWatchdog", nil, func(_ *Machine, old, now *wsman.Element) []act {
 		switch {
 		case old == nil:

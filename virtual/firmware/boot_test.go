@@ -1,8 +1,8 @@
 package firmware_test
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +15,7 @@ import (
 	"github.com/outband/outband/virtual/firmware"
 	"github.com/outband/outband/virtual/pc"
 	"github.com/outband/outband/wire/status"
+	"github.com/outband/outband/wire/tlv"
 	"github.com/outband/outband/wire/wsman"
 )
 
@@ -241,7 +242,7 @@ func TestPutBootSettings(t *testing.T) {
 		{"drive of IDE-R", 0, func(d *amt.BootSettingData) { d.IDERBootDevice = new(amt.BootSettingDataIDERBootDevice(2)) }, wsman.ErrInvalidRepresentation},
 		{"long password", 0, func(d *amt.BootSettingData) { d.RSEPassword = new(strings.Repeat("x", 33)) }, wsman.ErrSchemaValidation},
 		{"parameters", 16, func(d *amt.BootSettingData) {
-			d.UefiBootParametersArray = firmware.BootParam{Vendor: 0x8086, Type: 1, Value: []byte("https://x/")}.Append(nil)
+			d.UefiBootParametersArray = tlv.Text(tlv.NetworkPath, "https://x/").Append(nil)
 		}, nil},
 		{"broken parameters", 16, func(d *amt.BootSettingData) { d.UefiBootParametersArray = []byte{1, 2, 3} }, wsman.ErrInvalidRepresentation},
 	} {
@@ -295,6 +296,41 @@ func TestBootMethodRefusals(t *testing.T) {
 	})
 }
 
+// Before release 15 there is nothing to switch on, but off is what it is.
+func TestBootServiceSwitch(t *testing.T) {
+	for _, tt := range []struct {
+		generation int
+		state      cim.BootServiceRequestedState
+		want       status.Status
+		enabled    cim.BootServiceEnabledState // 0: as before
+	}{
+		{12, 32768, 0, 0}, {12, 32769, 1, 0}, {12, 32770, 1, 0}, {12, 32771, 1, 0}, {12, 2, 5, 0}, {12, 32772, 5, 0},
+		{16, 32769, 0, 32769}, {16, 32768, 0, 32768}, {16, 2, 5, 0},
+	} {
+		inBubble(t, fmt.Sprintf("%d on %d", tt.state, tt.generation), func(t *testing.T) {
+			w := newWorld(t, firmware.Config{Generation: tt.generation}, pc.Options{})
+			enabled := func() cim.BootServiceEnabledState {
+				s, err := class.Get[cim.BootService](t.Context(), w)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return class.Value(s.EnabledState)
+			}
+			want := enabled()
+			if tt.enabled != 0 {
+				want = tt.enabled
+			}
+			_, err := cim.BootServiceRequestStateChange.Invoke(t.Context(), w, cim.BootServiceRequestStateChangeIn{RequestedState: new(tt.state)})
+			if got := code(t, err); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+			if got := enabled(); got != want {
+				t.Errorf("EnabledState %v, want %v", got, want)
+			}
+		})
+	}
+}
+
 // Recovery boot: sources, the switch, and parameters whose count is wrong.
 func TestRecoveryBoot(t *testing.T) {
 	inBubble(t, "", func(t *testing.T) {
@@ -320,8 +356,8 @@ func TestRecoveryBoot(t *testing.T) {
 		if s, err := class.Get[cim.BootService](t.Context(), w); err != nil || class.Value(s.EnabledState) != 32771 {
 			t.Errorf("EnabledState %v, %v; want 32771", class.Value(s.EnabledState), err)
 		}
-		params := firmware.BootParam{Vendor: firmware.VendorIntel, Type: firmware.ParamURL, Value: []byte("https://x/boot.efi")}.Append(nil)
-		params = firmware.BootParam{Vendor: firmware.VendorIntel, Type: firmware.ParamSyncRootCA, Value: []byte{1}}.Append(params)
+		params := tlv.Text(tlv.NetworkPath, "https://x/boot.efi").Append(nil)
+		params = tlv.Octet(tlv.SyncRootCA, 1).Append(params)
 		if err := w.put(t, func(d *amt.BootSettingData) {
 			d.UefiBootNumberOfParams, d.UefiBootParametersArray, d.EnforceSecureBoot = new(uint32(3)), params, new(false)
 		}); err != nil {
@@ -333,7 +369,7 @@ func TestRecoveryBoot(t *testing.T) {
 		}
 		w.request(t, cim.PowerStateOn)
 		w.settle()
-		want := firmware.BootPlan{Source: firmware.BootHTTPS, Params: []firmware.BootParam{
+		want := firmware.BootPlan{Source: firmware.BootHTTPS, Params: []tlv.Param{
 			{Vendor: 0x8086, Type: 1, Value: []byte("https://x/boot.efi")}, {Vendor: 0x8086, Type: 20, Value: []byte{1}}}}
 		if diff := cmp.Diff(want, w.pc.LastBoot().Plan); diff != "" {
 			t.Errorf("want, got:\n%s", diff)
@@ -399,50 +435,6 @@ func TestBootStateIsKept(t *testing.T) {
 		other.settle()
 		if boot := other.pc.LastBoot(); boot.From != firmware.BootCD {
 			t.Errorf("booted %+v, want CD", boot)
-		}
-	})
-}
-
-func TestParseBootParams(t *testing.T) {
-	for _, tt := range []struct {
-		name, wire string
-		want       []firmware.BootParam
-		fail       bool
-	}{
-		{name: "none"},
-		{name: "URL and flag", wire: "\x86\x80\x01\x00\x02\x00\x00\x00hi\x86\x80\x14\x00\x01\x00\x00\x00\x01",
-			want: []firmware.BootParam{{Vendor: 0x8086, Type: 1, Value: []byte("hi")}, {Vendor: 0x8086, Type: 20, Value: []byte{1}}}},
-		{name: "OEM, empty", wire: "\x0b\x00\x14\x00\x00\x00\x00\x00", want: []firmware.BootParam{{Vendor: 11, Type: 20, Value: []byte{}}}},
-		{name: "header cut", wire: "\x86\x80\x01\x00\x02\x00\x00", fail: true},
-		{name: "value cut", wire: "\x86\x80\x01\x00\x03\x00\x00\x00hi", fail: true},
-		{name: "length of 4 GiB", wire: "\x86\x80\x01\x00\xff\xff\xff\xff", fail: true},
-		{name: "too long", wire: strings.Repeat("\x00", 1025), fail: true},
-		{name: "too many", wire: strings.Repeat("\x00", 65*8), fail: true},
-	} {
-		got, err := firmware.ParseBootParams([]byte(tt.wire))
-		if (err != nil) != tt.fail || err != nil && !errors.Is(err, firmware.ErrBootParams) {
-			t.Errorf("%s: error %v", tt.name, err)
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s:\n%s", tt.name, diff)
-		}
-	}
-}
-
-func FuzzParseBootParams(f *testing.F) {
-	f.Add([]byte("\x86\x80\x01\x00\x02\x00\x00\x00hi\x86\x80\x14\x00\x01\x00\x00\x00\x01"))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		params, err := firmware.ParseBootParams(b)
-		if err != nil {
-			return
-		}
-		var again []byte
-		for _, p := range params {
-			again = p.Append(again)
-		}
-		if !bytes.Equal(again, b) {
-			t.Errorf("read %x, wrote %x", b, again)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/outband/outband/class"
 	"github.com/outband/outband/class/amt"
 	"github.com/outband/outband/wire/status"
+	"github.com/outband/outband/wire/tlv"
 	"github.com/outband/outband/wire/wsman"
 )
 
@@ -69,7 +70,7 @@ func planOf(d *amt.BootSettingData) BootPlan {
 	if p.SecureErase {
 		p.ErasePassword = Secret(class.Value(d.RSEPassword))
 	}
-	p.Params, _ = ParseBootParams(d.UefiBootParametersArray) // checked when it was put
+	p.Params, _ = tlv.Parse(d.UefiBootParametersArray) // checked when it was put
 	if class.Value(d.UseIDER) {
 		p.Source = BootIDERFloppy
 		if class.Value(d.IDERBootDevice) == 1 {
@@ -172,7 +173,7 @@ func putBootSettings(_ context.Context, m *Machine, _, want *wsman.Element) erro
 	if class.Value(d.IDERBootDevice) > 1 {
 		return badValue()
 	}
-	if _, err := ParseBootParams(d.UefiBootParametersArray); err != nil {
+	if _, err := tlv.Parse(d.UefiBootParametersArray); err != nil {
 		return wsman.ErrInvalidRepresentation.With(err.Error())
 	}
 	if !goodErase(&d, &c) {

@@ -2,6 +2,7 @@ package firmware
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/outband/outband/class/model"
@@ -17,7 +18,16 @@ func (m *Machine) put(ctx context.Context, ci *classInfo, sel wsman.Selectors, b
 		return nil, err
 	}
 	ci = v.class // a Put to a base class changes the instance of the class that it is of
-	want, err := ci.merge(&v.element, body, false)
+	old := v.element
+	if body != nil && len(ci.behaviour.cleared) > 0 {
+		old.Children = slices.Clone(old.Children)
+		for _, name := range ci.behaviour.cleared {
+			if body.Child(name) == nil {
+				set(&old, name)
+			}
+		}
+	}
+	want, err := ci.merge(&old, body, false)
 	if err != nil {
 		return nil, err
 	}

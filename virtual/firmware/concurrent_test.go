@@ -44,7 +44,8 @@ func TestManyAtOnce(t *testing.T) {
 			s := as(m)
 			furi := wsman.ClassURI("AMT_IPHeadersFilter")
 			for range rounds {
-				body := wsman.Group(furi, "AMT_IPHeadersFilter", wsman.El(furi, "Name", "f"))
+				body := wsman.Group(furi, "AMT_IPHeadersFilter", wsman.El(furi, "Name", "f"),
+					wsman.El(furi, "ActionEventOnMatch", "false"), wsman.El(furi, "FilterProfile", "0"), wsman.El(furi, "FilterDirection", "0"), wsman.El(furi, "HdrIPVersion", "4"))
 				e, err := do(s, wsman.ActionCreate, "AMT_IPHeadersFilter", nil, &body)
 				if err != nil {
 					t.Errorf("create: %v", err)

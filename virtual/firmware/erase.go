@@ -1,11 +1,10 @@
 package firmware
 
 import (
-	"encoding/binary"
-
 	"github.com/outband/outband/class"
 	"github.com/outband/outband/class/amt"
 	"github.com/outband/outband/wire/eventlog"
+	"github.com/outband/outband/wire/tlv"
 	"github.com/outband/outband/wire/wsman"
 )
 
@@ -25,47 +24,32 @@ const (
 	EraseUnconfigure EraseSet = 1 << 31 // unconfigure the engine
 )
 
-// Types of parameters of an erase.
-const (
-	ParamEraseSet      uint16 = 1  // uint32: EraseSet
-	ParamErasePSID     uint16 = 10 // text
-	ParamErasePassword uint16 = 20 // of the SSD
-)
-
 // EraseSet returns what is to be erased: 0 if nothing is, or if the parameters do not say.
 func (b *BootPlan) EraseSet() EraseSet {
-	if p, ok := b.param(ParamEraseSet); ok && b.PlatformErase && len(p.Value) == 4 {
-		return EraseSet(binary.LittleEndian.Uint32(p.Value))
+	p, _ := tlv.Find(b.Params, tlv.EraseMask)
+	if set, ok := p.DWord(); ok && b.PlatformErase {
+		return EraseSet(set)
 	}
 	return 0
 }
 
 // PSID returns the PSID that a Pyrite revert is to be done with.
 func (b *BootPlan) PSID() Secret {
-	p, _ := b.param(ParamErasePSID)
+	p, _ := tlv.Find(b.Params, tlv.ErasePSID)
 	return Secret(p.Value)
 }
 
 // DrivePassword returns the password for erasing a drive, from wherever the plan has it.
 func (b *BootPlan) DrivePassword() Secret {
-	if p, ok := b.param(ParamErasePassword); ok && b.PlatformErase {
+	if p, ok := tlv.Find(b.Params, tlv.ErasePassword); ok && b.PlatformErase {
 		return Secret(p.Value)
 	}
 	return b.ErasePassword
 }
 
-func (b *BootPlan) param(kind uint16) (BootParam, bool) {
-	for _, p := range b.Params {
-		if p.Vendor == VendorIntel && p.Type == kind {
-			return p, true
-		}
-	}
-	return BootParam{}, false
-}
-
 // goodErase reports whether the BIOS can do all that the parameters of an erase ask for.
 func goodErase(d *amt.BootSettingData, c *amt.BootCapabilities) bool {
-	params, err := ParseBootParams(d.UefiBootParametersArray)
+	params, err := tlv.Parse(d.UefiBootParametersArray)
 	if err != nil {
 		return false
 	}

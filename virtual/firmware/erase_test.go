@@ -1,7 +1,6 @@
 package firmware_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
@@ -11,13 +10,14 @@ import (
 	"github.com/outband/outband/class/cim"
 	"github.com/outband/outband/virtual/firmware"
 	"github.com/outband/outband/virtual/pc"
+	"github.com/outband/outband/wire/tlv"
 	"github.com/outband/outband/wire/wsman"
 )
 
 // eraseSettings asks for a platform erase.
 func eraseSettings(set firmware.EraseSet) func(*amt.BootSettingData) {
 	return func(d *amt.BootSettingData) {
-		p := firmware.BootParam{Vendor: firmware.VendorIntel, Type: firmware.ParamEraseSet, Value: binary.LittleEndian.AppendUint32(nil, uint32(set))}
+		p := tlv.DWord(tlv.EraseMask, uint32(set))
 		d.PlatformErase, d.UefiBootParametersArray, d.UefiBootNumberOfParams = new(true), p.Append(nil), new(uint32(1))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/outband/outband/wire/soap"
 	"github.com/outband/outband/wire/status"
 )
 
@@ -24,7 +25,8 @@ type Faults struct {
 	Close      bool          // close the connection after each answer, without a word in the header
 
 	// Refuse has methods refused with a return value: "RequestPowerStateChange", or with the class in front,
-	// "CIM_PowerManagementService.RequestPowerStateChange".
+	// "CIM_PowerManagementService.RequestPowerStateChange". Methods of the old SOAP services are named likewise:
+	// "RemoteControl", "RemoteControl.RemoteControl".
 	Refuse map[string]status.Status
 
 	// Only limits all but Refuse to requests whose text holds one of these words: a class, a method, a path.
@@ -84,6 +86,18 @@ func (m *Machine) refusal(ci *classInfo, method string) status.Status {
 		if code, ok := f.Refuse[at.Name+"."+method]; ok {
 			return code
 		}
+	}
+	return f.Refuse[method]
+}
+
+// soapRefusal is refusal for the methods of the old SOAP services.
+func (m *Machine) soapRefusal(service soap.Service, method string) status.Status {
+	f := m.faults.Load()
+	if f == nil {
+		return status.Success
+	}
+	if code, ok := f.Refuse[string(service)+"."+method]; ok {
+		return code
 	}
 	return f.Refuse[method]
 }

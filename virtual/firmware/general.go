@@ -1,6 +1,7 @@
 package firmware
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"strings"
@@ -21,7 +22,7 @@ func registerGeneral(t *table) {
 		set(e, "DigestRealm", id.Realm)
 		set(e, "HostName", id.HostName)
 		set(e, "DomainName", id.Domain)
-		set(e, "HostOSFQDN", id.FQDN())
+		set(e, "HostOSFQDN", cmp.Or(m.hostName(), id.FQDN()))
 		if e.ChildText("SharedFQDN") != "true" {
 			set(e, "HostOSFQDN", "")
 		}

@@ -47,6 +47,8 @@ type origin struct {
 	port   int
 	secure bool // over TLS
 	local  bool // from the PC itself, not from the network
+	tunnel bool // through a tunnel to a presence server
+	setup  bool // by the program that does a setup over TLS
 	trust  *trust
 }
 
@@ -102,6 +104,9 @@ func (m *Machine) serveHTTP(ctx context.Context, conn net.Conn, from origin) err
 		limited.left = maxHead
 		if _, err := br.Peek(1); err != nil {
 			return ended(err)
+		}
+		if !from.local && m.asleep() { // nobody hears it
+			return nil
 		}
 		conn.SetReadDeadline(time.Now().Add(readTimeout))
 		r, keep, err := readRequest(br, limited)

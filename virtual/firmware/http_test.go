@@ -77,6 +77,23 @@ func TestAnswerForm(t *testing.T) {
 	}
 }
 
+// A fault comes in one chunk, and the connection ends. Recorded: one of 04CC octets.
+func TestFaultForm(t *testing.T) {
+	m := newMachine(t, Config{})
+	got := talk(t, m, signed(m, getDocument("CIM_"+strings.Repeat("Long", 300), "7"), ""))
+	head, body, _ := strings.Cut(got, "\r\n\r\n")
+	if !strings.HasPrefix(head, "HTTP/1.1 400 ") || !strings.HasSuffix(head, "\r\nTransfer-Encoding: chunked\r\nConnection: close") {
+		t.Errorf("head %q", head)
+	}
+	doc := unchunk(t, body)
+	if len(doc) <= firstChunk || !strings.Contains(doc, "a:Fault>") {
+		t.Errorf("%d octets, no long fault: %s", len(doc), doc)
+	}
+	if want := fmt.Sprintf("%04X\r\n%s\r\n0\r\n\r\n", len(doc), doc); body != want {
+		t.Errorf("got  %q\nwant %q", body, want)
+	}
+}
+
 func unchunk(t *testing.T, body string) string {
 	t.Helper()
 	var out strings.Builder

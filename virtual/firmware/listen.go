@@ -42,6 +42,7 @@ func registerPorts(t *table) {
 				return err
 			}
 			from.secure = true
+			from.setup = from.local && m.setupPeer(c)
 			return m.serveHTTP(ctx, c, from)
 		},
 		slots: true,
@@ -56,15 +57,15 @@ func registerPorts(t *table) {
 // tlsOpen reports whether the TLS ports are open: on the network always on releases that have nothing else, and where
 // AMT_TLSSettingData said so when it was committed. Local and network interface have settings of their own.
 func (m *Machine) tlsOpen(local bool) bool {
-	if !local && m.ControlMode() == ModeNone {
+	if !local && m.ControlMode() == ModeNone || m.amtOff() {
 		return false
 	}
-	return m.tlsOnly(local) || m.tls(local).Enabled
+	return m.tlsOnly(local) || m.tls(local).Enabled || local && m.tlsSetup() != nil
 }
 
 // plainOpen reports whether ports without TLS are open. With TLS on they are if AcceptNonSecureConnections says so.
 func (m *Machine) plainOpen(local bool) bool {
-	if m.tlsOnly(local) || !local && m.ControlMode() == ModeNone {
+	if m.tlsOnly(local) || !local && m.ControlMode() == ModeNone || m.amtOff() {
 		return false
 	}
 	s := m.tls(local)
@@ -97,7 +98,7 @@ func (m *Machine) serveConn(ctx context.Context, conn net.Conn, from origin) err
 	defer conn.Close()
 	port := from.port
 	s, ok := m.table.ports[port]
-	if !ok || s.on != nil && !s.on(m, from.local) || m.powerOf() == G3 {
+	if !ok || s.on != nil && !s.on(m, from.local) || m.powerOf() == G3 || m.closedOutside(from) || !from.local && m.asleep() {
 		return fmt.Errorf("firmware: port %d: %w", port, ErrPortClosed)
 	}
 	if s.slots {
@@ -124,6 +125,9 @@ func (m *Machine) LocalPorts() []int { return m.ports(true) }
 
 func (m *Machine) ports(local bool) []int {
 	var out []int
+	if m.closedOutside(origin{local: local}) || !local && m.asleep() {
+		return nil
+	}
 	for port, s := range m.table.ports {
 		if s.on == nil || s.on(m, local) {
 			out = append(out, port)
@@ -236,6 +240,8 @@ func (l *Listener) refresh() error {
 // redirection that was switched off.
 func (m *Machine) portsChanged() {
 	m.redirectionChanged()
+	m.me.localPortsChanged()
+	m.requireWatchdog()
 	m.listeners.mu.Lock()
 	all := slices.Clone(m.listeners.all)
 	m.listeners.mu.Unlock()

@@ -219,5 +219,6 @@ func (m *Machine) Close() error {
 	}
 	m.consent.close()
 	m.alarms.close()
+	m.me.watchdog.close()
 	return nil
 }

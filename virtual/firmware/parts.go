@@ -23,9 +23,16 @@ type parts struct {
 	mebx    mebx
 	audit   audit
 	alerts  alerts
+	agents  agents
+	defense defense
+
+	me        me
+	hostSetup hostSetup // does not outlive a restart
 
 	redirection redirection
 	network     network
+	cira        cira
+	kerberos    kerberos
 }
 
 // A part can be written to a state file and read back. Its name there is the key in each.
@@ -50,9 +57,15 @@ func (p *parts) each() map[string]part {
 		"mebx":    &p.mebx,
 		"audit":   &p.audit,
 		"alerts":  &p.alerts,
+		"agents":  &p.agents,
+		"defense": &p.defense,
+
+		"me": &p.me,
 
 		"redirection": &p.redirection,
 		"network":     &p.network,
+		"cira":        &p.cira,
+		"kerberos":    &p.kerberos,
 	}
 }
 
@@ -61,9 +74,12 @@ func (m *Machine) start() error {
 	m.users.reset(m.identity.Realm, "admin", cmp.Or(m.config.Password, DefaultPassword))
 	m.users.void = m.voidNonces
 	m.network.adapter = m.config.Wireless
+	m.agents.awake, m.agents.policy = m.powerOf() == S0, m.agentsAsk
 	if m.platform != nil {
 		m.power.unwatch = m.platform.Watch(m.onPlatform)
 	}
+	m.power.unwatch = m.defense.closeWith(m.power.unwatch)
+	m.power.unwatch = m.agents.closeWith(m.power.unwatch) // and the watching
 	m.power.unwatch = m.alerts.closeWith(m.power.unwatch) // Close ends deliveries as well
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/outband/outband/class/cim"
 	"github.com/outband/outband/wire/status"
+	"github.com/outband/outband/wire/tlv"
 )
 
 // A Platform is the PC around the management engine, as far as power goes. What else a PC may have (a screen, a standby
@@ -175,7 +176,7 @@ type BootPlan struct {
 	Source BootSource
 	Medium uint16 // BootMediaIndex: 1 primary, 2 secondary drive; 0 default
 	Option uint8  // with BootLocalApp: 1..10
-	Params []BootParam
+	Params []tlv.Param
 
 	Setup          bool // stop in the BIOS setup
 	Pause          bool // wait for a key first

@@ -112,7 +112,7 @@ func (m *Machine) available() []cim.PowerState {
 			break
 		}
 		out = append(out, cim.PowerStateNMI)
-		if !m.platform.Agent() {
+		if !m.platform.Agent() && !m.LMS() {
 			break
 		}
 		if !m.hasStandby() {
@@ -179,7 +179,7 @@ func (m *Machine) requestPower(ctx context.Context, want cim.PowerState, plan Pl
 	if action != 0 {
 		err = m.platform.Do(ctx, action, plan)
 	} else {
-		err = m.platform.Ask(ctx, wish, plan)
+		err = m.askHost(ctx, wish, plan)
 	}
 	if err != nil {
 		m.log.DebugContext(ctx, "power request refused by the platform", "want", want, "error", err)
@@ -241,6 +241,9 @@ func (p *power) release() {
 func (m *Machine) onPlatform(e Event) {
 	m.logPlatform(e)
 	m.redirection.onPlatform(e)
+	m.agents.onPlatform(m, e)
+	m.defense.onPlatform(e)
+	m.me.onPlatform(m, e)
 	m.power.mu.Lock()
 	under := m.power.under
 	m.power.mu.Unlock()
@@ -256,6 +259,7 @@ func (m *Machine) onPlatform(e Event) {
 			m.power.release()
 		}
 		m.consent.power(m, e.Power)
+		m.engineSlept()
 	}
 }
 

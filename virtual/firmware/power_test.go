@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/outband/outband/class"
-	"github.com/outband/outband/class/amt"
 	"github.com/outband/outband/class/cim"
 	"github.com/outband/outband/class/ips"
 	"github.com/outband/outband/virtual/firmware"
@@ -328,41 +327,6 @@ func TestOSPowerSaving(t *testing.T) {
 		w := newWorld(t, firmware.Config{}, pc.Options{On: true})
 		if got := request(t, w, 3); got != 1 || state(t, w) != 1 {
 			t.Errorf("ReturnValue %d, %v; want 1 and 1", got, state(t, w))
-		}
-	})
-}
-
-func TestPowerScheme(t *testing.T) {
-	inBubble(t, "", func(t *testing.T) {
-		w := newWorld(t, firmware.Config{}, pc.Options{})
-		current := func() (out []string) {
-			list, err := class.All[cim.ElementSettingData](t.Context(), w)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, s := range list {
-				if s.SettingData != nil && s.SettingData.Class() == "AMT_SystemPowerScheme" && class.Value(s.IsCurrent) == 1 {
-					out = append(out, s.SettingData.Selectors.Value("InstanceID"))
-				}
-			}
-			return out
-		}
-		if got := current(); !slices.Equal(got, []string{"SCHEME 1"}) {
-			t.Errorf("at first: %v", got)
-		}
-		if _, err := amt.SystemPowerSchemeSetPowerScheme.Invoke(t.Context(), w, amt.SystemPowerSchemeSetPowerSchemeIn{}, wsman.Selector{Name: "InstanceID", Value: "SCHEME 0"}); err != nil {
-			t.Fatal(err)
-		}
-		if got := current(); !slices.Equal(got, []string{"SCHEME 0"}) {
-			t.Errorf("after SetPowerScheme: %v", got)
-		}
-		other := newWorld(t, firmware.Config{}, pc.Options{})
-		if err := w.Parts(other.Machine); err != nil {
-			t.Fatal(err)
-		}
-		w = other
-		if got := current(); !slices.Equal(got, []string{"SCHEME 0"}) {
-			t.Errorf("in another machine: %v", got)
 		}
 	})
 }

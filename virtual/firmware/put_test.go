@@ -198,8 +198,8 @@ func TestCreateAndDelete(t *testing.T) {
 		t.Errorf("the second with assigned keys: %v", err)
 	}
 	filter.Children[6].Text = "1"
-	if _, err := wsman.Create(t.Context(), c, uri, &filter); !errors.Is(err, wsman.ErrAlreadyExists) {
-		t.Errorf("the same again: %v", err)
+	if ref, err := wsman.Create(t.Context(), c, uri, &filter); err != nil || ref.Selectors.Value("InstanceID") != "3" {
+		t.Errorf("handles are the machine's to give: %v, %v", ref, err)
 	}
 	if _, err := wsman.Get(t.Context(), c, uri, wsman.Selectors{{Name: "InstanceID", Value: "2"}}); err != nil {
 		t.Errorf("get by a part of the keys: %v", err)
@@ -219,20 +219,20 @@ func TestCreateAndDelete(t *testing.T) {
 func TestDeleteByReference(t *testing.T) {
 	m := newMachine(t, Config{})
 	c := client(t, m)
-	const class = "AMT_SystemDefensePolicyInService"
+	const class = "AMT_RemoteAccessCredentialContext"
 	uri := wsman.ClassURI(class)
-	a := wsman.Ref("AMT_SystemDefenseService", "Name", "Intel(r) AMT System Defense Service")
-	b := wsman.Ref("AMT_SystemDefensePolicy", "InstanceID", "7")
-	link := wsman.Group(uri, class, a.Element(uri, "Antecedent"), b.Element(uri, "Dependent"))
+	a := wsman.Ref("AMT_MPSUsernamePassword", "InstanceID", "1")
+	b := wsman.Ref("AMT_ManagementPresenceRemoteSAP", "Name", "7")
+	link := wsman.Group(uri, class, a.Element(uri, "ElementInContext"), b.Element(uri, "ElementProvidingContext"))
 	if _, err := wsman.Create(t.Context(), c, uri, &link); err != nil {
 		t.Fatal(err)
 	}
-	other := wsman.Ref("AMT_SystemDefensePolicy", "InstanceID", "8")
+	other := wsman.Ref("AMT_ManagementPresenceRemoteSAP", "Name", "8")
 	for _, tt := range []struct {
 		ref  *wsman.EPR
 		want error
 	}{{&other, wsman.ErrInvalidSelectors}, {&b, nil}, {&b, wsman.ErrInvalidSelectors}} {
-		sel := wsman.Selectors{{Name: "Antecedent", EPR: &a}, {Name: "Dependent", EPR: tt.ref}}
+		sel := wsman.Selectors{{Name: "ElementInContext", EPR: &a}, {Name: "ElementProvidingContext", EPR: tt.ref}}
 		if err := wsman.Delete(t.Context(), c, uri, sel); !errors.Is(err, tt.want) {
 			t.Errorf("delete %v: got %v, want %v", tt.ref, err, tt.want)
 		}

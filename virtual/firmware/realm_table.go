@@ -63,15 +63,19 @@ var realmTable = []struct {
 	// storage, agents, System Defense, endpoint access
 	{"AMT_ThirdPartyDataStorageAdministrationService", Realms(RealmStorageAdmin), Realms(RealmStorageAdmin)},
 	{"AMT_ThirdPartyDataStorageService", Realms(RealmStorage), Realms(RealmStorage)},
-	{"AMT_AgentPresence", Realms(RealmAgentRemote, RealmAgentLocal), Realms(RealmAgentRemote, RealmAgentLocal)},
+	{"AMT_AgentPresence", agentRealms, agentRealms},
 	{"IPS_WatchDogAction", Realms(RealmAgentRemote), Realms(RealmAgentRemote)},
 	{"AMT_StateTransitionCondition", Realms(RealmAgentRemote), Realms(RealmAgentRemote)},
+	{"CIM_ConcreteDependency", general | Realms(RealmAgentRemote), 0},
 	{"AMT_SystemDefense", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
 	{"AMT_NetworkPort", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
 	{"AMT_NetworkFilter", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
 	{"AMT_IPHeadersFilter", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
 	{"AMT_Hdr8021Filter", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
 	{"AMT_Heuristic", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
+	{"AMT_ActiveFilterStatistics", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
+	{"AMT_FilterInSystemDefensePolicy", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
+	{"AMT_EnvironmentDetectionInterfacePolicy", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
 	{"AMT_GeneralSystemDefense", Realms(RealmCircuitBreaker), Realms(RealmCircuitBreaker)},
 	{"AMT_EndpointAccessControl", Realms(RealmEndpointAdmin, RealmEndpointAccess), Realms(RealmEndpointAdmin)},
 
@@ -85,6 +89,8 @@ var realmTable = []struct {
 var (
 	general   = Realms(RealmGeneralInfo, RealmLocalSystem)
 	inventory = Realms(RealmHardwareAsset, RealmGeneralInfo)
+
+	agentRealms = Realms(RealmAgentRemote, RealmAgentLocal, RealmLocalSystem) // which of them may what: see mayAgents
 )
 
 // realmsOf returns the realms that may read a class, and those that may write it and call its methods.

@@ -93,9 +93,15 @@ func (m *Machine) redirectionOpen() bool {
 func (m *Machine) kvmEnabled() bool {
 	switch m.one("CIM_KVMRedirectionSAP").ChildText("EnabledState") {
 	case strconv.Itoa(stateEnabled), strconv.Itoa(stateOffline):
-		return m.one("IPS_KVMRedirectionSettingData").ChildText("EnabledByMEBx") != "false"
+		return m.kvmAllowed()
 	}
 	return false
+}
+
+// kvmAllowed reports whether the setup menu of the firmware (MEBx) lets KVM be switched on from afar. Source: spec
+// redirection.md section 2.
+func (m *Machine) kvmAllowed() bool {
+	return m.one("IPS_KVMRedirectionSettingData").ChildText("EnabledByMEBx") != "false"
 }
 
 // allow says whether a session of a kind may start: whether the kind is switched on, and consent, where it is needed,

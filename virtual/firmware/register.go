@@ -31,6 +31,8 @@ var registrations = []func(*table){
 	registerWeb,
 	registerGeneral,
 	registerSetup,
+	registerHostSetup,
+	registerWatchdogAction,
 	registerSwitches,
 	registerUsers,
 	registerPower,
@@ -40,13 +42,17 @@ var registrations = []func(*table){
 	registerWiFi,
 	registerWired8021x,
 	registerOptIn,
+	registerCIRA,
+	registerKerberos,
 	registerEvents,
 	registerAlarms,
+	registerPresence,
 	registerStorage,
 	registerAudit,
 	registerAlerts,
 	registerSOAP,
 	registerRedirection,
+	registerDefense, // after what else looks at the environment and at agents
 }
 
 // A table holds behaviours. It is filled once and only read afterwards.
@@ -82,6 +88,9 @@ type behaviour struct {
 
 	// onDelete is asked before old is removed.
 	onDelete func(ctx context.Context, m *Machine, old *wsman.Element) error
+
+	// cleared are lists that a Put without them takes away, where it leaves other properties as they are.
+	cleared []string
 
 	// after is called when a Put, Create or Delete has been done; now is nil after Delete.
 	after func(ctx context.Context, m *Machine, old, now *wsman.Element)

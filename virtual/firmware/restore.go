@@ -115,6 +115,9 @@ func (m *Machine) restore(s *State) error {
 		m.SetFaults(&f)
 	}
 	m.armAlarms()
+	m.restoreAgents()
+	m.watchForWorms()
+	m.applyDefense()
 	return nil
 }
 

@@ -13,10 +13,10 @@ func (m *Machine) ServeRMCP(ctx context.Context, conn net.PacketConn) error {
 	return rmcp.Serve(ctx, conn, m.presence)
 }
 
-// presence returns what a machine says of itself to a ping, or false to stay silent: without power, and when
-// AMT_GeneralSettings.RmcpPingResponseEnabled is off. Source: spec wsman.md section 1.
+// presence returns what a machine says of itself to a ping, or false to stay silent: without power, asleep, outside of its
+// home network, and when AMT_GeneralSettings.RmcpPingResponseEnabled is off. Source: spec wsman.md section 1.
 func (m *Machine) presence() (rmcp.AMT, bool) {
-	if m.powerOf() == G3 {
+	if m.powerOf() == G3 || m.Outside() || m.asleep() {
 		return rmcp.AMT{}, false
 	}
 	if general := m.one("AMT_GeneralSettings"); general != nil && general.ChildText("RmcpPingResponseEnabled") == "false" {

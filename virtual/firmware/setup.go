@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/outband/outband/class"
 	"github.com/outband/outband/class/amt"
@@ -38,15 +39,20 @@ func (c ControlMode) String() string {
 // setup is how the machine was set up, and what has been committed: settings of TLS take effect with CommitChanges, not
 // with Put.
 type setup struct {
-	mu   sync.Mutex // guards what follows
-	kept setupState
+	mu      sync.Mutex // guards what follows
+	kept    setupState
+	rest    time.Time           // until then setup over TLS does not start again
+	pending *provisioningRecord // of the program that does a setup over TLS
 }
 
 type setupState struct {
-	Mode    *ControlMode  `json:",omitempty"` // nil: as the configuration says
-	MEBx    bool          `json:",omitempty"` // SetMEBxPassword was called
-	Network *committedTLS `json:",omitempty"` // nil: as on a freshly provisioned machine
-	Local   *committedTLS `json:",omitempty"`
+	Mode     *ControlMode        `json:",omitempty"` // nil: as the configuration says
+	MEBx     bool                `json:",omitempty"` // SetMEBxPassword was called
+	NoClient bool                `json:",omitempty"` // client control mode is forbidden
+	TLS      *tlsSetup           `json:",omitempty"` // setup over TLS from the PC, which has begun
+	Record   *provisioningRecord `json:",omitempty"` // how the PC has set the machine up
+	Network  *committedTLS       `json:",omitempty"` // nil: as on a freshly provisioned machine
+	Local    *committedTLS       `json:",omitempty"`
 }
 
 // committedTLS are the TLS settings in force on one interface.
@@ -139,7 +145,10 @@ func (m *Machine) Unprovision() {
 	m.setup.mu.Unlock()
 	m.storage.clear()
 	m.armAlarms()
+	m.withAgents(func(*agents) {}) // none is left
+	m.forgetDefense()
 	m.mebx.reset()
+	m.hostSetup.reset()
 	m.epoch.Add(1)
 	m.portsChanged()
 }
@@ -149,16 +158,13 @@ func registerSetup(t *table) {
 	t.class("AMT_SetupAndConfigurationService").patch = func(m *Machine, e *wsman.Element) {
 		switch m.ControlMode() {
 		case ModeNone:
-			set(e, "ProvisioningState", "0")
-			if m.mebx.started() {
-				set(e, "ProvisioningState", "1")
+			set(e, "ProvisioningState", itoa(m.provisioningState()))
+			if suffix := m.dhcpSuffix(); suffix != "" {
+				set(e, "DhcpDNSSuffix", suffix)
 			}
 		case ModeClient:
 			set(e, "ProvisioningMode", "4")
 		}
-	}
-	t.class("IPS_HostBasedSetupService").patch = func(m *Machine, e *wsman.Element) {
-		set(e, "CurrentControlMode", itoa(uint8(m.ControlMode())))
 	}
 	class.Handle(&t.methods, amt.SetupAndConfigurationServiceCommitChanges, commitChanges)
 	class.Handle(&t.methods, amt.SetupAndConfigurationServiceSetMEBxPassword, setMEBxPassword)
@@ -175,9 +181,13 @@ func getUUID(_ context.Context, m *Machine, _ wsman.Selectors, _ amt.SetupAndCon
 // commitChanges puts settings in force. From 19 on the password of the BIOS extension must have been set before. Source:
 // spec wsman.md sections 10 and 12, activation.md.
 func commitChanges(_ context.Context, m *Machine, _ wsman.Selectors, _ amt.SetupAndConfigurationServiceCommitChangesIn) (out amt.SetupAndConfigurationServiceCommitChangesOut, _ status.Status, _ error) {
+	if s := m.tlsSetup(); s != nil && m.ControlMode() == ModeNone {
+		return out, m.commitTLSSetup(s), nil
+	}
 	network, local := m.committed(false), m.committed(true)
+	client := m.clientMode() // which leaves the BIOS extension alone
 	m.setup.mu.Lock()
-	if !m.profile.Before(19, 0) && !m.setup.kept.MEBx {
+	if !m.profile.Before(19, 0) && !m.setup.kept.MEBx && !client {
 		m.setup.mu.Unlock()
 		return out, status.DataMissing, nil
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"github.com/outband/outband/class/ips"
 	"github.com/outband/outband/wire/setupbin"
@@ -231,41 +230,5 @@ func (a *keyApplication) addHash(value []byte) error {
 	if err != nil {
 		return err
 	}
-	m := a.m
-	m.writing.Lock()
-	defer m.writing.Unlock()
-	ci := m.catalogue.classes["AMT_ProvisioningCertificateHash"]
-	most := userHashes
-	if m.profile.Before(6, 0) {
-		most = oldUserHashes
-	}
-	switch {
-	case ci == nil:
-		return fmt.Errorf("release %s has no certificate hashes", m.profile.Version)
-	case h.Algorithm == setupbin.SHA1 && !m.profile.Before(16, 0): // activation.md section 1
-		return fmt.Errorf("release %s takes no SHA-1", m.profile.Version)
-	}
-	list, own, last := m.store.of(ci), 0, -1
-	for _, i := range list {
-		if i.element.ChildText("IsDefault") != "true" {
-			own++
-		}
-		id := i.element.ChildText("InstanceID")
-		if n, err := strconv.Atoi(id[strings.LastIndexByte(id, ' ')+1:]); err == nil {
-			last = max(last, n)
-		}
-	}
-	if own >= most {
-		return fmt.Errorf("no room for more than %d certificate hashes", most)
-	}
-	e := wsman.Element{Name: wsman.Name{Space: ci.uri, Local: ci.Name}}
-	for _, p := range [...][2]string{
-		{"ElementName", h.Name}, {"Description", h.Name}, {"Enabled", "true"}, {"IsDefault", "false"},
-		{"HashType", itoa(uint8(h.Algorithm))}, {"HashData", base64.StdEncoding.EncodeToString(h.Hash)},
-		{"InstanceID", fmt.Sprintf("Intel(r) AMT: Certificate Hash %d", last+1)},
-	} {
-		set(&e, p[0], p[1])
-	}
-	_, err = m.add(ci, e)
-	return err
+	return a.m.addRootHash(h)
 }

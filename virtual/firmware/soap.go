@@ -33,8 +33,16 @@ func (m *Machine) speaksSOAP() bool {
 // soapMethods are the methods of all services.
 var soapMethods = sync.OnceValue(func() *soap.Mux[*Machine] {
 	mux := &soap.Mux[*Machine]{}
+	handle := func(service soap.Service, method string, h soap.Handler[*Machine]) {
+		mux.Handle(service, method, func(ctx context.Context, m *Machine, call *soap.Call) ([]wsman.Element, status.Status, error) {
+			if code := m.soapRefusal(service, method); code != status.Success {
+				return nil, code, nil
+			}
+			return h(ctx, m, call)
+		})
+	}
 	text := func(service soap.Service, method, param string, value func(m *Machine) string) {
-		mux.Handle(service, method, func(_ context.Context, m *Machine, _ *soap.Call) ([]wsman.Element, status.Status, error) {
+		handle(service, method, func(_ context.Context, m *Machine, _ *soap.Call) ([]wsman.Element, status.Status, error) {
 			return []wsman.Element{wsman.El(service.Space(), param, value(m))}, status.Success, nil
 		})
 	}
@@ -42,11 +50,11 @@ var soapMethods = sync.OnceValue(func() *soap.Mux[*Machine] {
 	text(soap.NetworkAdministration, "GetHostName", "HostName", func(m *Machine) string { return m.Identity().HostName })
 	text(soap.NetworkAdministration, "GetDomainName", "DomainName", func(m *Machine) string { return m.Identity().Domain })
 	text(soap.RemoteControl, "GetSystemPowerState", "SystemPowerState", func(m *Machine) string { return itoa(m.powerOf()) })
-	mux.Handle(soap.RemoteControl, "GetRemoteControlCapabilities", soapCapabilities)
-	mux.Handle(soap.RemoteControl, "RemoteControl", soapRemoteControl)
-	mux.Handle(soap.NetworkAdministration, "EnumerateInterfaces", soapInterfaces)
-	mux.Handle(soap.NetworkAdministration, "GetInterfaceSettings", soapInterface)
-	mux.Handle(soap.NetworkAdministration, "SetInterfaceSettings", soapSetInterface)
+	handle(soap.RemoteControl, "GetRemoteControlCapabilities", soapCapabilities)
+	handle(soap.RemoteControl, "RemoteControl", soapRemoteControl)
+	handle(soap.NetworkAdministration, "EnumerateInterfaces", soapInterfaces)
+	handle(soap.NetworkAdministration, "GetInterfaceSettings", soapInterface)
+	handle(soap.NetworkAdministration, "SetInterfaceSettings", soapSetInterface)
 	return mux
 })
 

@@ -190,6 +190,36 @@ func TestSOAPConsent(t *testing.T) {
 	})
 }
 
+// What a test has refused is refused here too, and nothing is done.
+func TestSOAPRefuse(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		want status.Status
+	}{
+		{"RemoteControl", 5},
+		{"RemoteControl.RemoteControl", 36},
+		{"RequestPowerStateChange", 0}, // is WS-Management's
+		{"NetworkAdministration.RemoteControl", 0},
+	} {
+		inBubble(t, tt.name, func(t *testing.T) {
+			w := newWorld(t, firmware.Config{Generation: 8}, pc.Options{})
+			w.SetFaults(&firmware.Faults{Refuse: map[string]status.Status{tt.name: max(tt.want, 1)}})
+			c := &soap.Client{Poster: poster{w}}
+			err := c.RemoteControl(t.Context(), soap.RemoteControlRequest{Command: soap.PowerUp, IANA: soap.IANAIntel})
+			if got := code(t, err); got != tt.want {
+				t.Errorf("status %v, want %v", got, tt.want)
+			}
+			if got, err := c.GetCoreVersion(t.Context()); got != "8.1.40" || err != nil {
+				t.Errorf("another method: %q, %v", got, err)
+			}
+			w.settle()
+			if on := w.pc.Power() == firmware.S0; on != (tt.want == 0) {
+				t.Errorf("the PC is %v", w.pc.Power())
+			}
+		})
+	}
+}
+
 func TestSOAPIsThereOrNot(t *testing.T) {
 	inBubble(t, "", func(t *testing.T) {
 		w := newWorld(t, firmware.Config{Generation: 11}, pc.Options{})

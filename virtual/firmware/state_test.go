@@ -38,7 +38,8 @@ func TestStateRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	uri = wsman.ClassURI("AMT_IPHeadersFilter")
-	filter := wsman.Group(uri, "AMT_IPHeadersFilter", wsman.El(uri, "Name", "f"), wsman.El(uri, "HdrIPVersion", "4"))
+	filter := wsman.Group(uri, "AMT_IPHeadersFilter", wsman.El(uri, "Name", "f"),
+		wsman.El(uri, "ActionEventOnMatch", "false"), wsman.El(uri, "FilterProfile", "0"), wsman.El(uri, "FilterDirection", "0"), wsman.El(uri, "HdrIPVersion", "4"))
 	if _, err := wsman.Create(t.Context(), c, uri, &filter); err != nil {
 		t.Fatal(err)
 	}

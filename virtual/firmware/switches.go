@@ -43,12 +43,18 @@ func registerSwitches(t *table) {
 	class.Handle(&t.methods, amt.WebUIServiceRequestStateChange,
 		func(_ context.Context, m *Machine, _ wsman.Selectors, in amt.WebUIServiceRequestStateChangeIn) (out amt.WebUIServiceRequestStateChangeOut, _ status.Status, _ error) {
 			want := uint16(class.Value(in.RequestedState))
-			return out, m.switchTo("AMT_WebUIService", want, in.TimeoutPeriod, want == stateEnabled || want == stateDisabled), nil
+			return out, m.switchTo("AMT_WebUIService", want, in.TimeoutPeriod, want == stateEnabled && m.profile.Web || want == stateDisabled), nil
 		})
+	t.class("AMT_WebUIService").patch = func(m *Machine, e *wsman.Element) {
+		if !m.profile.Web { // whether new releases have the class at all is not known
+			set(e, "EnabledState", strconv.Itoa(stateDisabled))
+			set(e, "RequestedState", strconv.Itoa(stateDisabled))
+		}
+	}
 	class.Handle(&t.methods, cim.KVMRedirectionSAPRequestStateChange,
 		func(_ context.Context, m *Machine, _ wsman.Selectors, in cim.KVMRedirectionSAPRequestStateChangeIn) (out cim.KVMRedirectionSAPRequestStateChangeOut, _ status.Status, _ error) {
 			want := uint16(class.Value(in.RequestedState))
-			return out, m.switchTo("CIM_KVMRedirectionSAP", want, in.TimeoutPeriod, want == stateEnabled || want == stateDisabled), nil
+			return out, m.switchTo("CIM_KVMRedirectionSAP", want, in.TimeoutPeriod, want == stateEnabled && m.kvmAllowed() || want == stateDisabled), nil
 		})
 	t.class("AMT_RedirectionService").after = func(_ context.Context, m *Machine, _, _ *wsman.Element) { m.portsChanged() }
 	kvm := t.class("IPS_KVMRedirectionSettingData")

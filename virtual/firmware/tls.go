@@ -22,6 +22,8 @@ import (
 type ownCertificate struct {
 	mu   sync.Mutex
 	cert *tls.Certificate
+
+	maker *tls.Certificate // by the maker of the chip, for setup over TLS
 }
 
 // sharedKey is the key of all machines of the process that were given no certificate. Machines have RSA of 2048 bits.
@@ -43,6 +45,9 @@ func (m *Machine) tlsConfig(local bool) (*tls.Config, error) {
 		MaxVersion:             m.profile.MaxTLS,
 		CipherSuites:           m.profile.Suites,
 		SessionTicketsDisabled: true,
+	}
+	if local && m.tlsSetup() != nil {
+		return m.tlsSetupConfig(config)
 	}
 	if settings.Mutual {
 		config.ClientAuth = tls.RequireAnyClientCert

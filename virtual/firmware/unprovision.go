@@ -28,6 +28,8 @@ func (m *Machine) PartialUnprovision() {
 	m.setup.mu.Unlock()
 	m.mebx.change(func(s *mebxState) { s.Started = true })
 	m.armAlarms()
+	m.withAgents(func(*agents) {}) // none is left
+	m.forgetDefense()
 	m.epoch.Add(1)
 	m.portsChanged()
 }

@@ -1,21 +1,17 @@
 package pc
 
 import (
-	"encoding/binary"
 	"testing"
 	"testing/synctest"
 
 	"github.com/outband/outband/virtual/firmware"
+	"github.com/outband/outband/wire/tlv"
 )
 
 // erasing is a plan with the parameters of a platform erase.
 func erasing(set firmware.EraseSet, psid, password string) firmware.BootPlan {
-	param := func(kind uint16, value []byte) firmware.BootParam {
-		return firmware.BootParam{Vendor: firmware.VendorIntel, Type: kind, Value: value}
-	}
-	return firmware.BootPlan{PlatformErase: true, Params: []firmware.BootParam{
-		param(firmware.ParamEraseSet, binary.LittleEndian.AppendUint32(nil, uint32(set))),
-		param(firmware.ParamErasePSID, []byte(psid)), param(firmware.ParamErasePassword, []byte(password))}}
+	return firmware.BootPlan{PlatformErase: true, Params: []tlv.Param{
+		tlv.DWord(tlv.EraseMask, uint32(set)), tlv.Text(tlv.ErasePSID, psid), tlv.Text(tlv.ErasePassword, password)}}
 }
 
 // An erase takes away what it is to, or nothing.
