@@ -288,10 +288,11 @@ func TestDefenseHeuristics(t *testing.T) {
 	if err != nil || !h.Enabled || h.Fast != 3 || h.Found {
 		t.Fatal(h, err)
 	}
+	at := time.Now()
 	for i := range byte(3) {
 		f := packet(nic.TCP, 50000, 445)
 		f.To, f.Flags = netip.AddrFrom4([4]byte{10, 0, 0, i}), nic.SYN
-		m.through(nic.Transmit, f)
+		m.machine.Firmware.OfferFrameAt(firmware.Wired, at, nic.Transmit, f.Append(nil))
 	}
 	d, err := m.Defense(t.Context())
 	if err != nil || !d.Heuristics.Found || d.Heuristics.Blocked != "protocol 6 port 445" {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/outband/outband/console"
 	"github.com/outband/outband/lab"
@@ -78,8 +79,49 @@ func TestSetBootFeatures(t *testing.T) {
 	}
 }
 
-// A machine that takes a change and does not keep it, and one that says no.
-func TestSetFeaturesThatFail(t *testing.T) {
+// What a machine has accepted and not done is no success.
+func TestChangesThatAreForgotten(t *testing.T) {
+	m := manage(t, lab.Machine{Version: "16.0.15.1735", Power: "on"})
+	c := m.forgetful("RequestStateChange", "SetPowerScheme", "StartOptIn", "SendOptInCode", "CancelOptIn", "Put AMT_RedirectionService",
+		"Put IPS_KVMRedirectionSettingData", "Put IPS_OptInService", "Put AMT_GeneralSettings")
+	if _, err := m.SetConsentPolicy(t.Context(), "all", 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		do   func() error
+		want error
+	}{
+		{"SOL", func() error { _, err := c.SetFeatures(t.Context(), false, console.FeatureSOL); return err }, console.ErrNotReached},
+		{"listener", func() error { _, err := c.SetFeatures(t.Context(), false, console.FeatureListener); return err }, console.ErrNotReached},
+		{"KVM", func() error { _, err := c.SetFeatures(t.Context(), false, console.FeatureKVM); return err }, console.ErrNotReached},
+		{"web", func() error { _, err := c.SetFeatures(t.Context(), false, console.FeatureWeb); return err }, console.ErrDiffers},
+		{"recovery", func() error { _, err := c.SetFeatures(t.Context(), true, console.FeatureRecovery); return err }, console.ErrDiffers},
+		{"KVM settings", func() error {
+			_, err := c.SetKVMSettings(t.Context(), console.KVMSettings{SessionTimeout: new(uint16(77))})
+			return err
+		}, console.ErrDiffers},
+		{"consent policy", func() error { _, err := c.SetConsentPolicy(t.Context(), "none", 0, 0); return err }, console.ErrDiffers},
+		{"consent", func() error { _, err := c.StartConsent(t.Context()); return err }, console.ErrNotReached},
+		{"power policy", func() error { _, err := c.SetPowerPolicy(t.Context(), "1", 0); return err }, console.ErrDiffers},
+		{"idle timeout", func() error { _, err := c.SetPowerPolicy(t.Context(), "", 77*time.Minute); return err }, console.ErrDiffers},
+	} {
+		if err := tt.do(); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	if _, err := m.StartConsent(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.SendConsentCode(t.Context(), m.machine.Firmware.ConsentCode()); !errors.Is(err, console.ErrNotReached) {
+		t.Errorf("code: %v", err)
+	}
+	if _, err := c.CancelConsent(t.Context()); !errors.Is(err, console.ErrNotReached) {
+		t.Errorf("cancel: %v", err)
+	}
+}
+
+func TestSetFeaturesThatIsRefused(t *testing.T) {
 	m := manage(t, lab.Machine{Profile: 12, Power: "on", Refuse: map[string]status.Status{"AMT_RedirectionService.RequestStateChange": 2}})
 	var refusal *status.Error
 	if _, err := m.SetFeatures(t.Context(), false, console.FeatureSOL); !errors.As(err, &refusal) || refusal.Code != 2 {

@@ -21,7 +21,8 @@ type Replayed struct {
 
 // Replay has the frames of a capture (classic pcap, Ethernet) pass a network port, and writes those that get through to
 // another capture, as they come; passed may be nil. A frame is sent by the PC if it comes from its hardware address, else
-// it is received. Time runs as in the capture, beginning now. Errors are those of package pcap, of writing, and the
+// it is received. Time runs as in the capture, whole seconds later: it begins in the present second, or after the last
+// replay, so that rates are the same each time. Errors are those of package pcap, of writing, and the
 // context's.
 func (m *Machine) Replay(ctx context.Context, port NetworkPort, capture io.Reader, passed io.Writer) (Replayed, error) {
 	done := Replayed{Verdicts: make(map[nic.Verdict]int)}
@@ -37,6 +38,8 @@ func (m *Machine) Replay(ctx context.Context, port NetworkPort, capture io.Reade
 	}
 	own := m.portMAC(port)
 	var shift time.Duration
+	var last time.Time
+	defer func() { m.replayedUntil(last) }()
 	for ctx.Err() == nil {
 		frame, at, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -46,14 +49,15 @@ func (m *Machine) Replay(ctx context.Context, port NetworkPort, capture io.Reade
 			return done, fmt.Errorf("replay: frame %d: %w", done.Frames+1, err)
 		}
 		if done.Frames == 0 {
-			shift = m.hostTime().Sub(at)
+			shift = m.replayFrom().Sub(at.Truncate(time.Second))
 		}
 		direction := nic.Receive
 		if len(frame) >= 12 && [6]byte(frame[6:12]) == own {
 			direction = nic.Transmit
 			done.Sent++
 		}
-		verdict := m.OfferFrameAt(port, at.Add(shift), direction, frame).Verdict
+		last = at.Add(shift)
+		verdict := m.OfferFrameAt(port, last, direction, frame).Verdict
 		done.Frames++
 		done.Verdicts[verdict]++
 		if w != nil && verdict.Through() {
@@ -63,6 +67,26 @@ func (m *Machine) Replay(ctx context.Context, port NetworkPort, capture io.Reade
 		}
 	}
 	return done, context.Cause(ctx)
+}
+
+// replayFrom returns the second in which a replay begins.
+func (m *Machine) replayFrom() time.Time {
+	m.defense.mu.Lock()
+	defer m.defense.mu.Unlock()
+	now := m.hostTime().Truncate(time.Second)
+	if m.defense.replayed.After(now) {
+		return m.defense.replayed
+	}
+	return now
+}
+
+// replayedUntil notes when the last frame of a replay was, so that the next one begins later.
+func (m *Machine) replayedUntil(last time.Time) {
+	m.defense.mu.Lock()
+	defer m.defense.mu.Unlock()
+	if next := last.Truncate(time.Second).Add(time.Second); next.After(m.defense.replayed) {
+		m.defense.replayed = next
+	}
 }
 
 // portMAC returns the hardware address of a port.

@@ -510,12 +510,16 @@ func TestDefenseAntiSpoofing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	port.DHCPEnabled, port.IpSyncEnabled, port.IPAddress, port.SubnetMask, port.DefaultGateway = new(false), new(false), new("192.0.2.10"), new("255.255.255.0"), new("192.0.2.1")
+	if _, err := class.Put(t.Context(), w, port); err != nil {
+		t.Fatal(err)
+	}
 	id := created(t, w, &amt.SystemDefensePolicy{PolicyName: new("honest"), PolicyPrecedence: new(uint32(1)), AntiSpoofingSupport: new(uint32(1)), TxDefaultDrop: new(false),
 		TxDefaultCount: new(true), TxDefaultMatchEvent: new(false), RxDefaultDrop: new(false), RxDefaultCount: new(false), RxDefaultMatchEvent: new(false)})
 	if err := bind(t, w, id); err != nil {
 		t.Fatal(err)
 	}
-	for from, want := range map[string]nic.Verdict{class.Value(port.IPAddress): nic.Passed, "0.0.0.0": nic.Passed, "203.0.113.1": nic.Dropped} {
+	for from, want := range map[string]nic.Verdict{"192.0.2.10": nic.Passed, "0.0.0.0": nic.Passed, "203.0.113.1": nic.Dropped} {
 		f := nic.Frame{Type: nic.TypeIPv4, From: netip.MustParseAddr(from), To: netip.MustParseAddr("198.51.100.7"), Protocol: nic.UDP, DstPort: 53, Ports: true}
 		if got := w.OfferFrame(firmware.Wired, nic.Transmit, f.Append(nil)).Verdict; got != want {
 			t.Errorf("from %s: %v, want %v", from, got, want)
