@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -497,10 +498,10 @@ func TestWatchdogAction(t *testing.T) {
 			if _, err := wsman.Put(t.Context(), w, uri, nil, &body); err != nil {
 				t.Fatal(err)
 			}
-			boots := 0
+			var boots atomic.Int32
 			defer w.pc.Watch(func(e firmware.Event) {
 				if e.Kind == firmware.EventBoot {
-					boots++
+					boots.Add(1)
 				}
 			})()
 			start := func() {
@@ -517,7 +518,7 @@ func TestWatchdogAction(t *testing.T) {
 			start()
 			time.Sleep(125 * time.Second)
 			synctest.Wait()
-			if boots != 0 {
+			if boots.Load() != 0 {
 				t.Error("reset at once")
 			}
 			switch tt.meanwhile {
@@ -530,8 +531,8 @@ func TestWatchdogAction(t *testing.T) {
 			}
 			time.Sleep(40 * time.Second)
 			w.settle()
-			if boots != tt.resets {
-				t.Errorf("%d boots, want %d", boots, tt.resets)
+			if int(boots.Load()) != tt.resets {
+				t.Errorf("%d boots, want %d", boots.Load(), tt.resets)
 			}
 			if got := property(t, w, "IPS_WatchDogAction", "ReArmReset"); got != map[int]string{1: "false", 0: "true"}[tt.resets] {
 				t.Errorf("armed: %s", got)
