@@ -29,6 +29,9 @@ type Faults struct {
 	// "RemoteControl", "RemoteControl.RemoteControl".
 	Refuse map[string]status.Status
 
+	// RefuseCount limits Refuse to that many calls; 0 is no limit. A machine that is busy for a while is made so.
+	RefuseCount int
+
 	// Only limits all but Refuse to requests whose text holds one of these words: a class, a method, a path.
 	Only []string
 
@@ -39,7 +42,8 @@ type Faults struct {
 // faultState is the faults in force, and how many requests met them.
 type faultState struct {
 	Faults
-	used atomic.Int64
+	used    atomic.Int64
+	refused atomic.Int64
 }
 
 // SetFaults makes the machine misbehave from the next request on. nil makes it behave.
@@ -84,10 +88,10 @@ func (m *Machine) refusal(ci *classInfo, method string) status.Status {
 	}
 	for _, at := range ci.lines {
 		if code, ok := f.Refuse[at.Name+"."+method]; ok {
-			return code
+			return f.counted(code)
 		}
 	}
-	return f.Refuse[method]
+	return f.counted(f.Refuse[method])
 }
 
 // soapRefusal is refusal for the methods of the old SOAP services.
@@ -97,9 +101,17 @@ func (m *Machine) soapRefusal(service soap.Service, method string) status.Status
 		return status.Success
 	}
 	if code, ok := f.Refuse[string(service)+"."+method]; ok {
-		return code
+		return f.counted(code)
 	}
-	return f.Refuse[method]
+	return f.counted(f.Refuse[method])
+}
+
+// counted is the code of a refusal, unless as many have been refused as are to be.
+func (f *faultState) counted(code status.Status) status.Status {
+	if code != status.Success && f.RefuseCount > 0 && f.refused.Add(1) > int64(f.RefuseCount) {
+		return status.Success
+	}
+	return code
 }
 
 // wait waits, and reports whether the context lives on.
@@ -119,22 +131,23 @@ func wait(ctx context.Context, d time.Duration) bool {
 
 // faultsState is Faults as it stands in a file.
 type faultsState struct {
-	Delay      string                   `json:"delay,omitzero"` // 2s, 150ms
-	Drop       bool                     `json:"drop,omitzero"`
-	Cut        int                      `json:"cut,omitzero"`
-	Garbage    string                   `json:"garbage,omitzero"`
-	Malformed  bool                     `json:"malformed,omitzero"`
-	Endless    bool                     `json:"endless,omitzero"`
-	HTTPStatus int                      `json:"status,omitzero"`
-	Close      bool                     `json:"close,omitzero"`
-	Refuse     map[string]status.Status `json:"refuse,omitzero"`
-	Only       []string                 `json:"only,omitzero"`
-	Count      int                      `json:"count,omitzero"`
+	Delay       string                   `json:"delay,omitzero"` // 2s, 150ms
+	Drop        bool                     `json:"drop,omitzero"`
+	Cut         int                      `json:"cut,omitzero"`
+	Garbage     string                   `json:"garbage,omitzero"`
+	Malformed   bool                     `json:"malformed,omitzero"`
+	Endless     bool                     `json:"endless,omitzero"`
+	HTTPStatus  int                      `json:"status,omitzero"`
+	Close       bool                     `json:"close,omitzero"`
+	Refuse      map[string]status.Status `json:"refuse,omitzero"`
+	RefuseCount int                      `json:"refuse_count,omitzero"`
+	Only        []string                 `json:"only,omitzero"`
+	Count       int                      `json:"count,omitzero"`
 }
 
 // MarshalJSON writes the names in lower case and the delay as text: {"delay":"2s","only":["CIM_Chip"]}.
 func (f Faults) MarshalJSON() ([]byte, error) {
-	s := faultsState{"", f.Drop, f.Cut, f.Garbage, f.Malformed, f.Endless, f.HTTPStatus, f.Close, f.Refuse, f.Only, f.Count}
+	s := faultsState{"", f.Drop, f.Cut, f.Garbage, f.Malformed, f.Endless, f.HTTPStatus, f.Close, f.Refuse, f.RefuseCount, f.Only, f.Count}
 	if f.Delay != 0 {
 		s.Delay = f.Delay.String()
 	}
@@ -149,7 +162,7 @@ func (f *Faults) UnmarshalJSON(text []byte) error {
 	if err := d.Decode(&s); err != nil {
 		return err
 	}
-	*f = Faults{0, s.Drop, s.Cut, s.Garbage, s.Malformed, s.Endless, s.HTTPStatus, s.Close, s.Refuse, s.Only, s.Count}
+	*f = Faults{0, s.Drop, s.Cut, s.Garbage, s.Malformed, s.Endless, s.HTTPStatus, s.Close, s.Refuse, s.RefuseCount, s.Only, s.Count}
 	if s.Delay != "" {
 		delay, err := time.ParseDuration(s.Delay)
 		if err != nil || delay < 0 {
