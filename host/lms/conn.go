@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +16,9 @@ import (
 
 // Times of a connection that ends.
 const (
-	answerTime = 10 * time.Second // AMT may be silent for so long when a program has said all it wants to say
+	answerTime = 10 * time.Second // AMT may take so long to begin its answer when a program has said all it wants to say
+	quietTime  = 5 * time.Second  // and fall silent for so long in the middle of it,
+	scarceTime = time.Second / 4  // or only for so long when others wait for a channel
 	drainTime  = time.Second      // a program may go on sending for so long once AMT has closed
 )
 
@@ -140,10 +143,8 @@ func (f *forwarder) open(conn net.Conn, port int) (*apf.Channel, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	select {
-	case f.places <- struct{}{}:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if err := f.place(ctx); err != nil {
+		return nil, err
 	}
 	here, _ := netip.ParseAddrPort(conn.LocalAddr().String())
 	from, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
@@ -166,21 +167,76 @@ func (f *forwarder) open(conn net.Conn, port int) (*apf.Channel, error) {
 	}
 }
 
+// place waits for a place among the firmware's channels.
+func (f *forwarder) place(ctx context.Context) error {
+	for {
+		select {
+		case f.places <- struct{}{}:
+			return nil
+		default:
+		}
+		f.hurry()
+		again := time.NewTimer(fullPause)
+		select {
+		case f.places <- struct{}{}:
+			again.Stop()
+			return nil
+		case <-ctx.Done():
+			again.Stop()
+			return context.Cause(ctx)
+		case <-again.C:
+		}
+	}
+}
+
+// wane notes that a channel is kept only for what AMT may still have to say.
+func (f *forwarder) wane(ch *apf.Channel) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	f.waning[ch] = now
+	ch.SetReadDeadline(now.Add(quietTime))
+}
+
+// hurry ends channels that are kept for what AMT has not said for a while.
+func (f *forwarder) hurry() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	for ch, last := range f.waning {
+		if now.Sub(last) >= scarceTime {
+			ch.SetReadDeadline(now)
+		}
+	}
+}
+
+// gone is the end of a channel.
+func (f *forwarder) gone(ch *apf.Channel) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.waning, ch)
+}
+
 // move moves bytes until the connection is over on both sides. It is clean if the program has been sent
 // everything.
 //
 // A channel has no half: its close ends both directions. When a program has sent its last octet and waits for the answer
 // to it, the channel is kept until AMT closes or falls silent. On the redirection ports, where an open channel is a
-// session that nobody else can have, and when nothing is owed, it is closed at once.
+// session that nobody else can have, and when nothing was ever asked, it is closed at once.
 func (f *forwarder) move(conn net.Conn, ch *apf.Channel, port int) (clean bool) {
 	defer context.AfterFunc(f.ctx, func() { ch.Close(); abort(conn) })()
-	var owed, ended, over atomic.Bool // AMT owes an answer; the program has sent all; and has got all
+	var asked, owed atomic.Bool // the program has sent something; and AMT has not begun to answer it
+	var ended, over atomic.Bool // the program has sent all; and wants no more
 	var up sync.WaitGroup
 	up.Go(func() {
-		err := pump(ch, conn, func() { owed.Store(true) })
-		if err == nil && owed.Load() && port != 16994 && port != 16995 {
+		err := pump(ch, conn, func() { asked.Store(true); owed.Store(true) })
+		if err == nil && asked.Load() && port != 16994 && port != 16995 {
 			ended.Store(true)
-			ch.SetReadDeadline(time.Now().Add(answerTime))
+			if owed.Load() {
+				ch.SetReadDeadline(time.Now().Add(answerTime))
+			} else {
+				f.wane(ch)
+			}
 			return
 		}
 		over.Store(err == nil)
@@ -189,13 +245,15 @@ func (f *forwarder) move(conn net.Conn, ch *apf.Channel, port int) (clean bool) 
 	err := pump(conn, ch, func() {
 		owed.Store(false)
 		if ended.Load() {
-			ch.SetReadDeadline(time.Now().Add(answerTime))
+			f.wane(ch)
 		}
 	})
-	clean = (err == nil || over.Load()) && f.ctx.Err() == nil
+	said := ended.Load() && !owed.Load() && errors.Is(err, os.ErrDeadlineExceeded)
+	clean = (err == nil || said || over.Load()) && f.ctx.Err() == nil
 	ch.Close()
 	conn.SetReadDeadline(time.Now()) // ends the other direction
 	up.Wait()
+	f.gone(ch)
 	conn.SetReadDeadline(time.Time{})
 	return clean
 }

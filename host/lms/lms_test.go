@@ -202,6 +202,49 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
+// An answer goes on after the program has closed its direction in the middle of it.
+func TestHalfCloseInAnswer(t *testing.T) {
+	me := newME(t, channels)
+	w := start(t, me, nil)
+	closed := make(chan struct{})
+	answer := strings.Repeat("answer ", 20000)
+	serve(t, <-me.sessions, 16992, func(conn net.Conn) {
+		io.ReadFull(conn, make([]byte, 7))
+		io.WriteString(conn, "begin ")
+		<-closed
+		io.WriteString(conn, answer)
+	})
+	w.until(t, 16992)
+	conn := w.dial(t, 16992)
+	io.WriteString(conn, "request")
+	io.ReadFull(conn, make([]byte, 6))
+	conn.CloseWrite()
+	closed <- struct{}{}
+	if got, err := io.ReadAll(conn); err != nil || string(got) != answer {
+		t.Errorf("%d of %d octets, %v", len(got), len(answer), err)
+	}
+}
+
+// Programs that are done keep nobody waiting for long, although AMT keeps its connections alive.
+func TestKeptAlive(t *testing.T) {
+	me := newME(t, channels)
+	w := start(t, me, nil)
+	serve(t, <-me.sessions, 16992, func(conn net.Conn) { io.Copy(conn, conn) })
+	w.until(t, 16992)
+	var work sync.WaitGroup
+	for range 3 * channels {
+		work.Go(func() {
+			conn := w.dial(t, 16992)
+			io.WriteString(conn, "request")
+			if _, err := io.ReadFull(conn, make([]byte, 7)); err != nil {
+				t.Error(err)
+			}
+			conn.Close()
+		})
+	}
+	work.Wait()
+}
+
 // On a redirection port the end of a program ends the session at once.
 func TestRedirectionEnds(t *testing.T) {
 	me := newME(t, channels)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/outband/outband/wire/apf"
 )
@@ -28,6 +29,7 @@ type forwarder struct {
 
 	mu     sync.Mutex // guards what follows
 	ports  map[uint32][]net.Listener
+	waning map[*apf.Channel]time.Time // channels kept for the rest of an answer, and when AMT last said something there
 	conns  int
 	closed bool
 }
@@ -37,7 +39,8 @@ func newForwarder(ctx context.Context, s *Service) *forwarder {
 	if most <= 0 {
 		most = channels
 	}
-	f := &forwarder{s: s, most: most, places: make(chan struct{}, most), ready: make(chan struct{}), ports: make(map[uint32][]net.Listener)}
+	f := &forwarder{s: s, most: most, places: make(chan struct{}, most), ready: make(chan struct{}), ports: make(map[uint32][]net.Listener),
+		waning: make(map[*apf.Channel]time.Time)}
 	f.ctx, f.stop = context.WithCancel(ctx)
 	return f
 }
