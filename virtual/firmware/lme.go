@@ -51,7 +51,10 @@ func (m *Machine) serveLME(ctx context.Context, c mei.Conn) {
 	m.me.mu.Unlock()
 	l.serve()
 	m.me.mu.Lock()
-	m.me.lme, l.closing = nil, true
+	l.closing = true
+	if m.me.lme == l { // not the next one already
+		m.me.lme = nil
+	}
 	m.me.mu.Unlock()
 	cancel()
 	s.Close()

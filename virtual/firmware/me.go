@@ -103,18 +103,14 @@ func (m *Machine) ServeME(ctx context.Context, link mei.Link) error {
 	e.Log = m.log
 	most := make(map[guid.GUID]uint8)
 	for _, c := range m.clients() {
-		id, serve := c.Properties.Client, c.Serve
-		most[id] = c.Properties.MaxConnections
-		c.Serve = func(ctx context.Context, conn mei.Conn) {
-			defer m.me.release(id)
-			serve(ctx, conn)
-		}
+		most[c.Properties.Client] = c.Properties.MaxConnections
 		if err := e.Add(c); err != nil {
 			link.Close()
 			return fmt.Errorf("firmware: %w", err)
 		}
 	}
 	e.Admit = func(id guid.GUID) mei.Status { return m.me.admit(id, most[id]) }
+	e.Release = m.me.release
 	m.me.mu.Lock()
 	if m.me.engines == nil {
 		m.me.engines = make(map[*mei.Engine]struct{})

@@ -27,6 +27,7 @@ type channel struct {
 	out     []*out // messages to send, the first perhaps begun
 	conns   []*conn
 
+	admitted bool   // ME: somebody counts this connection
 	holds    bool   // ME: a message is in the client's buffer, or on its way there
 	arriving bool   // in the middle of a message
 	skip     bool   // which nobody wants

@@ -37,6 +37,9 @@ type Engine struct {
 	Depth int
 	// Admit, if set, is asked before a connection that could be had is given; anything but StatusSuccess refuses it.
 	Admit func(client guid.GUID) Status
+	// Release, if set, is told when a connection that Admit let in is over, before its host can ask for another. The
+	// client may still be at work on it. Neither may call the engine.
+	Release func(client guid.GUID)
 	// Ignore, if set, sees the host's messages first; true leaves one without effect or answer. For tests of hosts.
 	Ignore func(Message) bool
 	// Log gets resets and broken connections; nil is silent.
@@ -104,7 +107,7 @@ func (e *Engine) Run(ctx context.Context, link Link) error {
 	ctx, cancel := context.WithCancel(ctx)
 	e.pump.mu.Lock()
 	e.ctx = ctx
-	e.m.log, e.m.most, e.m.grants, e.m.ignore, e.m.admit = logger(e.Log), e.Version, e.Capabilities, e.Ignore, e.Admit
+	e.m.log, e.m.most, e.m.grants, e.m.ignore, e.m.admit, e.m.release = logger(e.Log), e.Version, e.Capabilities, e.Ignore, e.Admit, e.Release
 	e.m.payload = min(max(e.Depth, 8)*slot-2*slot, maxPayload)
 	e.pump.mu.Unlock()
 	err := e.pump.run(ctx, link)

@@ -61,10 +61,18 @@ func (m *engineMachine) hangUp(at pair) {
 // part forgets a connection. If it occupied the client's shared buffer, that is free again.
 func (m *engineMachine) part(at pair) {
 	ch := m.live[at]
-	ch.finish(ENODEV)
+	m.finish(ch)
 	delete(m.live, at)
 	if ch.props.SharedBuffer && ch.holds {
 		m.grant(ch)
+	}
+}
+
+// finish ends a connection; who has counted it may let in another.
+func (m *engineMachine) finish(ch *channel) {
+	ch.finish(ENODEV)
+	if ch.admitted && m.release != nil {
+		m.release(ch.props.Client)
 	}
 }
 

@@ -92,7 +92,7 @@ func (m *engineMachine) connect(msg ConnectRequest) {
 	if status != StatusSuccess {
 		return
 	}
-	ch := &channel{me: msg.ME, host: msg.Host, props: c.Properties, phase: connected, credit: new(int), granted: new(int)}
+	ch := &channel{me: msg.ME, host: msg.Host, props: c.Properties, phase: connected, credit: new(int), granted: new(int), admitted: m.admit != nil}
 	m.live[at] = ch
 	if c.Properties.SharedBuffer {
 		ch.granted = &c.granted

@@ -25,6 +25,7 @@ type engineMachine struct {
 	payload int // bytes of payload in a packet
 	ignore  func(Message) bool
 	admit   func(guid.GUID) Status
+	release func(guid.GUID)
 	opened  func(*engineClient, *conn) // starts the client's work on a new connection
 
 	clients map[uint8]*engineClient
@@ -50,7 +51,7 @@ func (m *engineMachine) begin(time.Time) {
 // forget is what a reset does.
 func (m *engineMachine) forget() {
 	for _, ch := range m.live {
-		ch.finish(ENODEV)
+		m.finish(ch)
 	}
 	clear(m.live)
 	for _, c := range m.clients {
