@@ -69,6 +69,7 @@ type Client struct {
 	over  wsman.RoundTripper // given to Over; nil otherwise
 
 	setup chan struct{} // held by whoever finds the machine
+	lanes chan struct{} // one for each enumeration that runs
 
 	mu     sync.Mutex
 	closed bool
@@ -104,13 +105,13 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{cfg: cfg, trust: trust, setup: make(chan struct{}, 1), absent: map[string]bool{}}, nil
+	return &Client{cfg: cfg, trust: trust, setup: make(chan struct{}, 1), lanes: make(chan struct{}, maxEnumerations), absent: map[string]bool{}}, nil
 }
 
 // Over returns a Client that sends its requests through rt, for transports of one's own: a recording, another
 // process, a machine in memory. Nothing that needs connections of its own works on it, such as [Client.Dial].
 func Over(rt wsman.RoundTripper, address string) *Client {
-	return &Client{cfg: Config{Address: address, Log: slog.New(slog.DiscardHandler)}, over: rt, absent: map[string]bool{}}
+	return &Client{cfg: Config{Address: address, Log: slog.New(slog.DiscardHandler)}, over: rt, lanes: make(chan struct{}, maxEnumerations), absent: map[string]bool{}}
 }
 
 // Address returns the address from the settings.
@@ -396,6 +397,20 @@ func (c *Client) lacks(class string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.absent[class] = true
+}
+
+// maxEnumerations is how many run at once: old firmware keeps four open, for all its consoles together, and of more the
+// first ones are lost.
+const maxEnumerations = 2
+
+// BeginEnumeration implements [wsman.EnumerationLimit].
+func (c *Client) BeginEnumeration(ctx context.Context) (end func(), err error) {
+	select {
+	case c.lanes <- struct{}{}:
+		return func() { <-c.lanes }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // RefusesOptimize implements [wsman.EnumerationMemory].

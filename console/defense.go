@@ -175,7 +175,7 @@ func (c *Client) defense(ctx context.Context) (d Defense, err error) {
 	for i, owner := range DefenseOwners() {
 		do = append(do, func() (err error) { bound[i], err = c.bindings(ctx, owner); return err })
 	}
-	if err := inLanes(do...); err != nil {
+	if err := together(do...); err != nil {
 		if isAbsent(err) {
 			err = fmt.Errorf("%w: no System Defense", ErrUnsupported)
 		}
@@ -205,22 +205,6 @@ func (c *Client) defense(ctx context.Context) (d Defense, err error) {
 		d.Locked = "in client control mode AMT keeps System Defense from being changed"
 	}
 	return d, c.policyTimeouts(ctx, &d)
-}
-
-// inLanes runs all of do in two lanes, each one after the other. Old firmware keeps no more than a few enumerations open:
-// of many at once the first ones would be lost.
-func inLanes(do ...func() error) error {
-	lane := func(from int) func() error {
-		return func() error {
-			for i := from; i < len(do); i += 2 {
-				if err := do[i](); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-	}
-	return together(lane(0), lane(1))
 }
 
 // policyTimeouts asks for how long policies stay active; releases before 4.0 do not know.

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/outband/outband/class/cim"
 	"github.com/outband/outband/class/ips"
 	"github.com/outband/outband/wire/guid"
+	"github.com/outband/outband/wire/wsman"
 )
 
 // Info is what a machine is. Pointers are nil, and texts empty, where the machine does not tell.
@@ -90,8 +92,11 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 }
 
 // lenient drops the errors that leave a part of a report out: a class that is absent or closed to the account, a
-// refusal.
+// refusal. An enumeration that the machine has forgotten half way is not one of them: what it brought is not all.
 func lenient(err error) error {
+	if errors.Is(err, wsman.ErrInvalidEnumerationContext) {
+		return err
+	}
 	if err == nil || isAbsent(err) || refused(err) {
 		return nil
 	}

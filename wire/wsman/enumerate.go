@@ -46,10 +46,18 @@ func (c *Client) RefusesOptimize() bool { return c.plain.Load() }
 // RememberRefusesOptimize notes that it did.
 func (c *Client) RememberRefusesOptimize() { c.plain.Store(true) }
 
+// An EnumerationLimit is a [RoundTripper] that lets few enumerations run at once: firmware has room for few, and forgets the
+// oldest for a new one.
+type EnumerationLimit interface {
+	// BeginEnumeration waits for a place, which end gives back. The error is that of ctx.
+	BeginEnumeration(ctx context.Context) (end func(), err error)
+}
+
 // Enumerate yields all instances of a class and of those that derive from it, to the end of the sequence, in as many
 // Pulls as the machine needs. The first answer may bring items already (DSP0226 8.2.3); a machine that refuses the
 // request for that is asked again without it, and remembered. An error is yielded once, last, with a nil element. When
-// the caller stops early, the machine is told to forget the enumeration.
+// the caller stops early, the machine is told to forget the enumeration. With an [EnumerationLimit] a loop keeps its place
+// until its end: what it enumerates in its turn needs one more.
 func Enumerate(ctx context.Context, rt RoundTripper, uri string, sel Selectors, o *EnumerateOptions) iter.Seq2[*Element, error] {
 	return func(yield func(*Element, error) bool) {
 		e := enumeration{rt: rt, uri: ClassURI(uri), left: DefaultMaxItems, perPull: DefaultMaxElements}
@@ -57,6 +65,14 @@ func Enumerate(ctx context.Context, rt RoundTripper, uri string, sel Selectors, 
 			e.options = *o
 			e.left = orDefault(o.MaxItems, e.left)
 			e.perPull = orDefault(o.MaxElements, e.perPull)
+		}
+		if limit, ok := rt.(EnumerationLimit); ok {
+			end, err := limit.BeginEnumeration(ctx)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			defer end()
 		}
 		stopped := false
 		err := e.run(ctx, sel, func(item *Element) bool {
