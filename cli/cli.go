@@ -208,46 +208,46 @@ type commands struct {
 	Globals
 	Help helpFlag `short:"h" help:"Show what a command does, its flags and an example."`
 
-	Host        hostCmd        `cmd:"" help:"Keep a list of machines, with how to reach and to trust them."`
-	Info        infoCmd        `cmd:"" help:"Tell what a machine is: model, AMT version, mode, state."`
-	Power       powerCmd       `cmd:"" help:"Read and change the power state of one or many machines."`
-	Boot        bootCmd        `cmd:"" help:"Choose what a machine boots next, once."`
-	Hardware    hardwareCmd    `cmd:"" help:"List processors, memory, disks and the other hardware of a machine."`
-	Software    softwareCmd    `cmd:"" help:"List the modules of AMT's firmware and their versions."`
-	Feature     featureCmd     `cmd:"" like:"AmtFeatures;Switches" help:"Switch redirection, KVM, the web page and recovery boot on and off."`
-	Consent     consentCmd     `cmd:"" help:"Ask the person in front of a machine for consent, and say when that is needed."`
+	Host        hostCmd        `cmd:"" like:"Computer list;Switches" help:"Keep a list of machines, with how to reach and to trust them."`
+	Info        infoCmd        `cmd:"" like:"System status;Switches" help:"Tell what a machine is: model, AMT version, mode, state."`
+	Power       powerCmd       `cmd:"" like:"Power dialog;AmtPower" help:"Read and change the power state of one or many machines."`
+	Boot        bootCmd        `cmd:"" like:"Power dialog;AmtPower" help:"Choose what a machine boots next, once."`
+	Hardware    hardwareCmd    `cmd:"" like:"Hardware information" help:"List processors, memory, disks and the other hardware of a machine."`
+	Software    softwareCmd    `cmd:"" like:"System status" help:"List the modules of AMT's firmware and their versions."`
+	Feature     featureCmd     `cmd:"" like:"System status;AmtFeatures" help:"Switch redirection, KVM, the web page and recovery boot on and off."`
+	Consent     consentCmd     `cmd:"" like:"System status" help:"Ask the person in front of a machine for consent, and say when that is needed."`
 	PowerPolicy powerPolicyCmd `cmd:"" like:"System status" name:"powerpolicy" help:"Say in which states of the PC its management engine stays on."`
-	State       stateCmd       `cmd:"" help:"Save the whole configuration of a machine to a file, compare, and make machines what a file says."`
-	User        userCmd        `cmd:"" help:"List, add and change the accounts of a machine."`
-	Event       eventCmd       `cmd:"" help:"Read, watch, export and clear the event log of a machine."`
-	Audit       auditCmd       `cmd:"" help:"Read, export, verify and clear the audit log, and choose what is logged."`
-	Alert       alertCmd       `cmd:"" help:"Have a machine tell of its events as they happen, and receive them."`
+	State       stateCmd       `cmd:"" like:"System status" help:"Save the whole configuration of a machine to a file, compare, and make machines what a file says."`
+	User        userCmd        `cmd:"" like:"User accounts" help:"List, add and change the accounts of a machine."`
+	Event       eventCmd       `cmd:"" like:"Event log;AmtEventLog" help:"Read, watch, export and clear the event log of a machine."`
+	Audit       auditCmd       `cmd:"" like:"Audit log;AmtAuditLog" help:"Read, export, verify and clear the audit log, and choose what is logged."`
+	Alert       alertCmd       `cmd:"" like:"Subscriptions" help:"Have a machine tell of its events as they happen, and receive them."`
 	Presence    presenceCmd    `cmd:"" like:"Agent presence" help:"Have AMT watch programs of a machine: watchdogs, actions, heartbeats."`
 	Defense     defenseCmd     `cmd:"" like:"System defense" help:"Filter the network of a machine below its operating system, or cut it off (System Defense)."`
-	Alarm       alarmCmd       `cmd:"" help:"List, set and remove the times at which a machine switches itself on."`
-	Storage     storageCmd     `cmd:"" help:"List, store and delete small files in AMT's web server."`
-	Web         webCmd         `cmd:"" help:"Show and replace AMT's web pages."`
-	Time        timeCmd        `cmd:"" help:"Show and set AMT's clock."`
-	TLS         tlsCmd         `cmd:"" name:"tls" help:"Switch TLS and client certificates on and off."`
-	PKI         pkiCmd         `cmd:"" name:"pki" help:"Manage certificates, trusted roots and keys of a machine."`
-	Erase       eraseCmd       `cmd:"" help:"Erase what is on a machine for good: disks, TPM, BIOS settings, AMT itself."`
-	Unprovision unprovisionCmd `cmd:"" name:"unprovision" help:"Take a machine out of management."`
-	SOL         solCmd         `cmd:"" name:"sol" help:"Open the serial console of a machine (Serial-over-LAN)."`
-	IDER        iderCmd        `cmd:"" name:"ider" help:"Show disk images to a machine as a CD and a floppy (IDE-R)."`
-	KVM         kvmCmd         `cmd:"" name:"kvm" help:"Show screen, keyboard and mouse of a machine to VNC viewers."`
-	Screenshot  screenshotCmd  `cmd:"" help:"Take a picture of a machine's screen."`
-	Discover    discoverCmd    `cmd:"" help:"Find machines with AMT in a network."`
-	Setupbin    setupbinCmd    `cmd:"" name:"setupbin" help:"Make and check Setup.bin files and USB keys, with which a BIOS sets AMT up."`
-	Doctor      doctorCmd      `cmd:"" help:"Check what keeps a machine from being managed, and say what to do."`
-	Network     networkCmd     `cmd:"" help:"Show and change how AMT is in the network: address, names, link, pings."`
-	WiFi        wifiCmd        `cmd:"" name:"wifi" help:"Manage the wireless networks that AMT may join."`
-	Wired8021x  wired8021xCmd  `cmd:"" name:"wired8021x" help:"Manage how AMT signs in to a wired network with 802.1X."`
-	CIRA        ciraCmd        `cmd:"" name:"cira" help:"Have machines call home: presence servers, when to call them, and what is not home."`
-	Kerberos    kerberosCmd    `cmd:"" help:"Let users of a Windows domain log in to AMT."`
+	Alarm       alarmCmd       `cmd:"" like:"Wake alarms;AmtWake" help:"List, set and remove the times at which a machine switches itself on."`
+	Storage     storageCmd     `cmd:"" like:"Storage" help:"List, store and delete small files in AMT's web server."`
+	Web         webCmd         `cmd:"" like:"Storage" help:"Show and replace AMT's web pages."`
+	Time        timeCmd        `cmd:"" like:"System status" help:"Show and set AMT's clock."`
+	TLS         tlsCmd         `cmd:"" like:"Security settings" name:"tls" help:"Switch TLS and client certificates on and off."`
+	PKI         pkiCmd         `cmd:"" like:"Security settings;Certificate manager" name:"pki" help:"Manage certificates, trusted roots and keys of a machine."`
+	Erase       eraseCmd       `cmd:"" like:"Power dialog;AmtRPE" help:"Erase what is on a machine for good: disks, TPM, BIOS settings, AMT itself."`
+	Unprovision unprovisionCmd `cmd:"" like:"System status;AmtDeactivate;AmtAcmDeactivate" name:"unprovision" help:"Take a machine out of management."`
+	SOL         solCmd         `cmd:"" like:"Serial-over-LAN;AmtTerm;Switches" name:"sol" help:"Open the serial console of a machine (Serial-over-LAN)."`
+	IDER        iderCmd        `cmd:"" like:"IDE-R dialog;AmtIDER" name:"ider" help:"Show disk images to a machine as a CD and a floppy (IDE-R)."`
+	KVM         kvmCmd         `cmd:"" like:"Remote desktop;Switches" name:"kvm" help:"Show screen, keyboard and mouse of a machine to VNC viewers."`
+	Screenshot  screenshotCmd  `cmd:"" like:"Remote desktop" help:"Take a picture of a machine's screen."`
+	Discover    discoverCmd    `cmd:"" like:"Computer list;AmtScan" help:"Find machines with AMT in a network."`
+	Setupbin    setupbinCmd    `cmd:"" like:"Setup.bin manager" name:"setupbin" help:"Make and check Setup.bin files and USB keys, with which a BIOS sets AMT up."`
+	Doctor      doctorCmd      `cmd:"" like:"System status" help:"Check what keeps a machine from being managed, and say what to do."`
+	Network     networkCmd     `cmd:"" like:"Network settings;AmtNetwork;AmtDDNS" help:"Show and change how AMT is in the network: address, names, link, pings."`
+	WiFi        wifiCmd        `cmd:"" like:"Network settings;AmtWifi" name:"wifi" help:"Manage the wireless networks that AMT may join."`
+	Wired8021x  wired8021xCmd  `cmd:"" like:"Network settings" name:"wired8021x" help:"Manage how AMT signs in to a wired network with 802.1X."`
+	CIRA        ciraCmd        `cmd:"" like:"Internet settings" name:"cira" help:"Have machines call home: presence servers, when to call them, and what is not home."`
+	Kerberos    kerberosCmd    `cmd:"" like:"Security settings" help:"Let users of a Windows domain log in to AMT."`
 	Dump        dumpCmd        `cmd:"" help:"Write everything a machine tells about itself to a file."`
-	WSMan       wsmanCmd       `cmd:"" name:"wsman" passthrough:"" help:"Speak WS-Management yourself: get, put, invoke, enumerate ..."`
+	WSMan       wsmanCmd       `cmd:"" like:"WSMAN browser;Switches" name:"wsman" passthrough:"" help:"Speak WS-Management yourself: get, put, invoke, enumerate ..."`
 	Fence       fenceCmd       `cmd:"" passthrough:"" help:"Be a fence agent for Pacemaker and other cluster software."`
-	LMS         lmsCmd         `cmd:"" name:"lms" help:"On the managed PC: let its programs reach its own AMT at localhost."`
+	LMS         lmsCmd         `cmd:"" like:"MicroLMS" name:"lms" help:"On the managed PC: let its programs reach its own AMT at localhost."`
 	Watchdog    watchdogCmd    `cmd:"" help:"On the managed PC: tell AMT that the operating system runs."`
 	Agent       agentCmd       `cmd:"" help:"On the managed PC: all its services for AMT in one."`
 	Local       localCmd       `cmd:"" help:"See to the AMT of this PC: what it is, set it up, take it out of management."`

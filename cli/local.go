@@ -15,10 +15,10 @@ import (
 )
 
 type localCmd struct {
-	Info       localInfoCmd       `cmd:"" help:"Tell what the AMT of this PC is, and how far its setup has come."`
-	Activate   localActivateCmd   `cmd:"" help:"Set the AMT of this PC up."`
-	Upgrade    localUpgradeCmd    `cmd:"" help:"Take the AMT of this PC from client to admin control mode."`
-	Deactivate localDeactivateCmd `cmd:"" help:"Take the AMT of this PC out of management."`
+	Info       localInfoCmd       `cmd:"" like:"AmtInfo;AmtInfoJson;AmtVersions;AmtUUID;AmtHashes" help:"Tell what the AMT of this PC is, and how far its setup has come."`
+	Activate   localActivateCmd   `cmd:"" like:"AmtCCM;System status" help:"Set the AMT of this PC up."`
+	Upgrade    localUpgradeCmd    `cmd:"" like:"System status" help:"Take the AMT of this PC from client to admin control mode."`
+	Deactivate localDeactivateCmd `cmd:"" like:"AmtDeactivate;AmtAcmDeactivate" help:"Take the AMT of this PC out of management."`
 }
 
 // localName is how the PC is called that a command runs on.
