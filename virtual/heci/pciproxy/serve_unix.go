@@ -4,6 +4,7 @@ package pciproxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -41,6 +42,9 @@ func serve(conn *net.UnixConn, f *heci.Function) error {
 		closeAll(files) // memory, which is for DMA, and eventfds, see Line
 		data := space[headerLen:][:h.Size]
 		if _, err := io.ReadFull(conn, data); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
 			return fmt.Errorf("pciproxy: %w", err)
 		}
 		value, answer, err := access(f, h.Command, data)
@@ -108,12 +112,12 @@ func receiveHeader(conn *net.UnixConn, b []byte) (h Header, files []*os.File, er
 		more, bad := parseFiles(oob[:gotOOB])
 		files = append(files, more...)
 		switch {
+		case n == 0 && errors.Is(err, io.EOF):
+			return h, files, fmt.Errorf("pciproxy: %w", io.EOF)
+		case errors.Is(err, io.EOF):
+			return h, files, fmt.Errorf("pciproxy: %w", io.ErrUnexpectedEOF)
 		case err != nil:
 			return h, files, fmt.Errorf("pciproxy: %w", err)
-		case got == 0 && n == 0:
-			return h, files, fmt.Errorf("pciproxy: %w", io.EOF)
-		case got == 0:
-			return h, files, fmt.Errorf("pciproxy: %w", io.ErrUnexpectedEOF)
 		case bad != nil:
 			return h, files, fmt.Errorf("pciproxy: %w: %v", ErrCorrupt, bad)
 		case flags&syscall.MSG_CTRUNC != 0 || len(files) > maxFiles:
