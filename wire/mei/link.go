@@ -26,6 +26,18 @@ const (
 	signalReady = bitsRsvd
 )
 
+// ResetSignal returns the signal reset, for those who make links of their own.
+func ResetSignal() []byte { return signal(signalReset) }
+
+// ReadySignal returns the signal ready.
+func ReadySignal() []byte { return signal(signalReady) }
+
+// IsResetSignal reports whether b is the signal reset.
+func IsResetSignal(b []byte) bool { return isSignal(b, signalReset) }
+
+// IsReadySignal reports whether b is the signal ready.
+func IsReadySignal(b []byte) bool { return isSignal(b, signalReady) }
+
 func signal(word uint32) []byte { return binary.LittleEndian.AppendUint32(nil, word) }
 
 func isSignal(b []byte, word uint32) bool {
