@@ -45,6 +45,8 @@ type Machine struct {
 	Standby bool   `json:"standby"`  // modern standby
 	Boot    string `json:"boot"`     // what the operating system takes to start: "2s"; "": half a second
 
+	Monitors []string `json:"monitors"` // sizes, as "1920x1080"; none: one of 1024x768
+
 	BIOS          map[string]string `json:"bios"`           // what AMT_BootCapabilities says otherwise than usual
 	DrivePassword string            `json:"drive_password"` // that erasing the drive needs
 	PSID          string            `json:"psid"`           // printed on the drive; "": it knows no Pyrite revert
@@ -143,7 +145,9 @@ func (m *Machine) pc(power string) (pc.Options, error) {
 		}
 		o.OSStart = d
 	}
-	return o, nil
+	var err error
+	o.Monitors, err = parseMonitors(m.Monitors)
+	return o, err
 }
 
 // prepare brings a machine that is built, but not seen by anybody yet, into the wanted state.

@@ -21,6 +21,8 @@ type face struct {
 	held     map[uint32]bool // keys that are down
 	x, y     int             // the pointer
 	buttons  uint8
+	monitor  int    // where the pointer is
+	dark     bool   // the monitors are
 	disc     medium // of what was booted from
 	started  time.Time
 }

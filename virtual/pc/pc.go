@@ -37,6 +37,8 @@ type Options struct {
 	Password string // of the drive, which erasing it needs; "" for none
 	PSID     string // printed on the drive, which a Pyrite revert needs; "": the drive knows no such thing
 	Decline  bool   // the person says no to what the BIOS asks
+
+	Monitors []firmware.Monitor // sizes alone count: they stand side by side; default is one of 1024x768
 }
 
 func def(d *time.Duration, value time.Duration) {
@@ -117,6 +119,7 @@ func New(o Options) *PC {
 	def(&o.CycleOff, time.Second)
 	def(&o.Resume, 100*time.Millisecond)
 	def(&o.Shutdown, 400*time.Millisecond)
+	o.Monitors = arrange(o.Monitors)
 	p := &PC{o: o, power: firmware.S5, phase: Off, installed: !o.NoAgent}
 	for _, s := range []firmware.BootSource{firmware.BootPXE, firmware.BootCD, firmware.BootDiagnostic, firmware.BootHTTPS, firmware.BootLocalApp} {
 		p.media[s] = true
