@@ -94,7 +94,12 @@ func (m *Machine) showScreen(ctx context.Context, conn io.ReadWriteCloser, o rfb
 	o.Compress = settings.ChildText("ZlibControlSupported") == "true"
 	o.Idle = time.Duration(number("SessionTimeout")) * time.Minute
 	o.Key, o.Pointer = pc.KeyEvent, pc.PointerEvent
-	o.Data = m.redirection.setMessage
+	o.Data = m.message
+	o.Decimate = uint8(number("InitialDecimationModeForLowRes"))
+	clipboard, shared := m.platform.(Clipboard)
+	if shared {
+		o.Text = clipboard.SetClipboard
+	}
 	view := &m.redirection.view
 	frame := view.open(pc, m.defaultScreen())
 	defer view.end()
@@ -104,6 +109,9 @@ func (m *Machine) showScreen(ctx context.Context, conn io.ReadWriteCloser, o rfb
 	}
 	view.show(d)
 	m.redirection.setScreen(d)
+	if shared {
+		defer clipboard.OnClipboard(func(text []byte) { d.SendText(text) })()
+	}
 	defer m.redirection.blank.set(m.platform, false, 0)
 	defer m.redirection.setScreen(nil)
 	m.showKVM(true)
