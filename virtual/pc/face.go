@@ -207,13 +207,15 @@ func (p *PC) command(words []string) {
 	}
 	switch words[0] {
 	case "help":
-		p.say("help  echo  copy  paste  ls  uname  uptime  reboot  poweroff  sleep  crash")
+		p.say("help  echo  copy  paste  ls  dir  read  write  eject  uname  uptime  reboot  poweroff  sleep  crash")
 	case "echo":
 		p.say("%s", strings.Join(words[1:], " "))
 	case "copy":
 		p.copied(strings.Join(words[1:], " "))
 	case "paste":
 		p.paste()
+	case "dir", "read", "write", "eject":
+		p.useDrive(words)
 	case "uname":
 		p.say("Outband virtual PC, boot %d from %v", p.boot.Number, p.boot.From)
 	case "uptime":

@@ -99,6 +99,7 @@ type PC struct {
 	step     int // number of the timer that counts; others are void
 	timer    *time.Timer
 	reading  context.CancelFunc // ends a reading of a console's drive; nil if there is none
+	using    context.CancelFunc // ends what the operating system does with one; nil: nothing
 	watchers []watcher
 	watched  int
 	queue    []func() // to be called in order, with no lock held
@@ -137,6 +138,7 @@ func (p *PC) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	p.stop()
+	p.leaveDrive()
 	p.queue = nil
 	p.mu.Unlock()
 	p.wg.Wait()

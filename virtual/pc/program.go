@@ -2,7 +2,6 @@ package pc
 
 import (
 	"encoding/json"
-	"strings"
 
 	"github.com/outband/outband/virtual/firmware"
 )
@@ -51,12 +50,7 @@ func (p *PC) paste() {
 		p.say("the clipboard is empty")
 		return
 	}
-	p.say("%s", strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '.'
-		}
-		return r
-	}, p.face.clipboard))
+	p.say("%s", printable(p.face.clipboard))
 }
 
 // Message answers a console's message of the data channel as programs for it do: with what it is. Source: spec kvm.md
