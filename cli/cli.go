@@ -236,6 +236,7 @@ type commands struct {
 	IDER        iderCmd        `cmd:"" like:"IDE-R dialog;AmtIDER" name:"ider" help:"Show disk images to a machine as a CD and a floppy (IDE-R)."`
 	KVM         kvmCmd         `cmd:"" like:"Remote desktop;Switches" name:"kvm" help:"Show screen, keyboard and mouse of a machine to VNC viewers."`
 	Screenshot  screenshotCmd  `cmd:"" like:"Remote desktop" help:"Take a picture of a machine's screen."`
+	Screen      screenCmd      `cmd:"" like:"Remote desktop" help:"Show which monitors a machine has, switch between them, and darken them."`
 	Discover    discoverCmd    `cmd:"" like:"Computer list;AmtScan" help:"Find machines with AMT in a network."`
 	Setupbin    setupbinCmd    `cmd:"" like:"Setup.bin manager" name:"setupbin" help:"Make and check Setup.bin files and USB keys, with which a BIOS sets AMT up."`
 	Doctor      doctorCmd      `cmd:"" like:"System status" help:"Check what keeps a machine from being managed, and say what to do."`

@@ -150,8 +150,9 @@ func TestJSON(t *testing.T) {
 		"consent policy": {"none", on}, "consent code": {on, "123456"}, "consent cancel": {on},
 		"state save": {on, filepath.Join(dir, "state.yaml")}, "state diff": {filepath.Join(dir, "state.yaml"), on},
 		"state apply": {filepath.Join(dir, "state.yaml"), on, "--yes"},
-		"screenshot":  {on, "--enable", "-f", filepath.Join(dir, "screen.png")},
-		"demo":        {"--once"}, "completion": {"bash"}, "version": {}, "host list": {},
+		"screen use":  {"1", on}, "screen blank": {"off", on},
+		"screenshot": {on, "--enable", "-f", filepath.Join(dir, "screen.png")},
+		"demo":       {"--once"}, "completion": {"bash"}, "version": {}, "host list": {},
 	}
 	// Refusals are results too: an object with the error.
 	mayFail := map[string]bool{"consent start": true, "consent code": true, "consent cancel": true, "state diff": true, "cira disconnect": true, "local upgrade": true, "tls disable": true, "audit verify": true, "power cycle": true, "power reset": true, "power soft-reset": true, "power hibernate": true, "power soft-off": true,

@@ -18,14 +18,13 @@ import (
 )
 
 type kvmCmd struct {
-	Host     string        `arg:"" help:"The machine: a name of the hosts database or an address."`
-	Listen   string        `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Where VNC viewers find the screen; default is a free port of this computer."`
-	Viewer   string        `default:"auto" placeholder:"PROGRAM" help:"VNC viewer to start; auto finds one, none starts none."`
-	ViewOnly bool          `help:"Nobody may type or click."`
-	Press    []string      `placeholder:"KEYS" help:"Press these keys first, as in ctrl-alt-del; may be given several times."`
-	Colours  string        `enum:"auto,16,8,gray" default:"auto" help:"Bits per pixel from the machine: auto, 16, 8 or gray (8, for thin links)."`
-	Compress bool          `help:"Have the machine compress, where it can: for thin links."`
-	For      time.Duration `placeholder:"TIME" help:"End the session after that time."`
+	Host     string `arg:"" help:"The machine: a name of the hosts database or an address."`
+	Listen   string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Where VNC viewers find the screen; default is a free port of this computer."`
+	Viewer   string `default:"auto" placeholder:"PROGRAM" help:"VNC viewer to start; auto finds one, none starts none."`
+	ViewOnly bool   `help:"Nobody may type or click."`
+	Typing
+	Picture
+	For time.Duration `placeholder:"TIME" help:"End the session after that time."`
 	Redirection
 }
 
@@ -46,13 +45,8 @@ type kvmRecord struct {
 }
 
 func (c *kvmCmd) Run(a *app) error {
-	var keys [][]uint32
-	for _, text := range c.Press {
-		k, err := rfb.ParseKeys(text)
-		if err != nil {
-			return usage("keys are joined by -, as in ctrl-alt-del, win-l, f12", "--press: %w", err)
-		}
-		keys = append(keys, k)
+	if err := c.Typing.read(a); err != nil {
+		return err
 	}
 	h, client, err := a.reach(c.Host)
 	if err != nil {
@@ -73,13 +67,20 @@ func (c *kvmCmd) Run(a *app) error {
 		}
 		a.note("%s: there again", h.Name)
 	}}
-	o.KVM.Format = map[string]rfb.PixelFormat{"16": rfb.RGB565, "8": rfb.RGB332, "gray": rfb.Gray8}[c.Colours]
-	if c.Compress {
-		o.KVM.Compress = new(true)
+	o.Paste = c.paste
+	if err := c.Picture.client(ctx, client, &o.KVM); err != nil {
+		return err
+	}
+	back, err := c.turn(ctx, client)
+	if err != nil {
+		return err
 	}
 	err = a.redirected(ctx, client, redir.KVM, c.Redirection, func(ctx context.Context) error {
-		return c.share(ctx, a, client, ln, keys, o)
+		return c.share(ctx, a, client, ln, o)
 	})
+	if e := back(); e != nil {
+		err = errors.Join(err, e)
+	}
 	if errors.Is(err, errTimeIsUp) || errors.Is(err, errHungUp) {
 		return nil
 	}
@@ -108,19 +109,31 @@ func (c *kvmCmd) open(ctx context.Context, password string) (net.Listener, error
 }
 
 // share serves viewers until ctx ends, the viewer that was started does, or the machine refuses for good.
-func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln net.Listener, keys [][]uint32, o console.ShareOptions) error {
+func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln net.Listener, o console.ShareOptions) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	event := o.Event
+	o.Event = func(err error) {
+		event(err)
+		if err == nil { // another session: the machine has shown its monitors the picture again
+			if _, err := c.darken(ctx, client); err != nil {
+				a.note("%s: %v", o.Name, err)
+			}
+		}
+	}
 	s, err := client.Share(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer endAfter(c.For, cancel)()
-	for _, k := range keys {
-		if err := s.Press(k); err != nil {
-			return err
-		}
+	light, err := c.darken(ctx, client)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, light()) }()
+	if err := c.Typing.do(ctx, s); err != nil {
+		return err
+	}
+	defer endAfter(c.For, cancel)()
 	w, h := s.Frame().Size()
 	r := kvmRecord{o.Name, true, ln.Addr().String(), w, h}
 	if err := a.printer(column{"HOST", 16}, column{"VNC SERVER", 20}, column{"SCREEN", 0}).record(r, plain(r.Host), plain(r.Address), plain(fmt.Sprintf("%dx%d", w, h))); err != nil {

@@ -26,14 +26,15 @@ type Image struct {
 	Size int64 // bytes
 
 	io.ReaderAt
-	close func() error
+	writer io.WriterAt // nil: it is only read
+	close  func() error
 }
 
 // ErrImage is an image that cannot be used.
 var ErrImage = errors.New("unusable image")
 
 // Medium is the image as package ider takes it.
-func (m *Image) Medium() *ider.Medium { return &ider.Medium{Image: m, Size: m.Size} }
+func (m *Image) Medium() *ider.Medium { return &ider.Medium{Image: m, Size: m.Size, Writer: m.writer} }
 
 // Close closes the file or the connections.
 func (m *Image) Close() error { return m.close() }
@@ -49,6 +50,28 @@ func OpenImage(ctx context.Context, name string) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
+	return m.check()
+}
+
+// OpenWritableImage opens an image file of this computer that the machine may write to, if it stands in the floppy. It
+// is never made longer. Errors wrap [ErrImage].
+func OpenWritableImage(name string) (*Image, error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	m, err := imageOf(name, f)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	m.writer = f
+	m.close = func() error { return errors.Join(f.Sync(), f.Close()) }
+	return m.check()
+}
+
+// check reads the first sector.
+func (m *Image) check() (*Image, error) {
+	var err error
 	if m.Size == 0 {
 		err = fmt.Errorf("%w: %s is empty", ErrImage, m.Name)
 	} else if n, e := m.ReadAt(make([]byte, min(m.Size, 2048)), 0); n == 0 {
@@ -66,6 +89,10 @@ func openFile(_ context.Context, name string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	return imageOf(name, f)
+}
+
+func imageOf(name string, f *os.File) (*Image, error) {
 	info, err := f.Stat()
 	if err == nil && info.IsDir() {
 		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("is a folder")}

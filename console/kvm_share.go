@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/outband/outband/wire/redir"
@@ -17,6 +18,7 @@ type ShareOptions struct {
 	Name     string            // that viewers show
 	Password string            // viewers must know; "": none
 	ViewOnly bool              // nobody may type
+	Paste    []uint32          // keys that, pressed in a viewer, type its clipboard; nil: none
 	KVM      rfb.ClientOptions // of the session with the machine; Frame and callbacks are taken
 
 	// Event is told what happens to the session with the machine: nil when a session begins, why it ended otherwise.
@@ -140,12 +142,15 @@ func (s *Share) dim() {
 
 // Serve serves one viewer until it goes or ctx ends. conn is closed in the end.
 func (s *Share) Serve(ctx context.Context, conn io.ReadWriteCloser) error {
-	who := &input{held: map[uint32]bool{}}
+	who := &input{held: map[uint32]bool{}, paste: s.o.Paste}
+	defer who.wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	o := rfb.ViewerOptions{Name: s.o.Name, Password: s.o.Password}
 	if !s.o.ViewOnly {
 		o.Key = func(k rfb.KeyEvent) {
 			if up := s.hold(who); up != nil {
-				who.press(up, k.Position())
+				who.press(ctx, up, k.Position())
 			}
 		}
 		o.Pointer = func(p rfb.PointerEvent) {
@@ -154,6 +159,7 @@ func (s *Share) Serve(ctx context.Context, conn io.ReadWriteCloser) error {
 			}
 		}
 		o.Text = func(text []byte) {
+			who.text = string(text)
 			if up := s.hold(who); up != nil {
 				up.Send(rfb.ClientText{Text: text})
 			}
@@ -187,16 +193,53 @@ func (s *Share) Serve(ctx context.Context, conn io.ReadWriteCloser) error {
 	return err
 }
 
-// An input is what one viewer's keyboard does. It is used by one goroutine.
-type input struct{ held map[uint32]bool }
+// An input is what one viewer's keyboard does. It is used by one goroutine, but for what it types itself.
+type input struct {
+	held  map[uint32]bool
+	paste []uint32
+	text  string // clipboard of the viewer
+	wg    sync.WaitGroup
+	typed atomic.Bool // a text is being typed
+}
 
-func (i *input) press(up *rfb.Client, k rfb.KeyEvent) {
+func (i *input) press(ctx context.Context, up *rfb.Client, k rfb.KeyEvent) {
 	if k.Down {
 		i.held[k.Keysym] = true
 	} else {
 		delete(i.held, k.Keysym)
 	}
+	if k.Down && i.pastes() {
+		i.release(up) // the machine is not to see them with the text
+		i.pasteText(ctx, up)
+		return
+	}
 	up.Send(k) // a failure ends the session, and is told there
+}
+
+// pastes reports whether exactly the keys are down that type the clipboard. Left and right ones of a pair are the same.
+func (i *input) pastes() bool {
+	if len(i.paste) == 0 || len(i.held) != len(i.paste) {
+		return false
+	}
+	for _, k := range i.paste {
+		paired := k >= rfb.KeyShift && k <= rfb.KeySuper
+		if !i.held[k] && !(paired && i.held[k+1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// pasteText types the viewer's clipboard, what there is a key for of it.
+func (i *input) pasteText(ctx context.Context, up *rfb.Client) {
+	text := i.text[:min(len(i.text), maxTyped)]
+	if !i.typed.CompareAndSwap(false, true) {
+		return
+	}
+	i.wg.Go(func() {
+		defer i.typed.Store(false)
+		typeText(ctx, up, text) // a failure ends the session, and is told there
+	})
 }
 
 // release lets go of the keys that are down, as the viewer has left.
@@ -204,6 +247,7 @@ func (i *input) release(up *rfb.Client) {
 	for k := range i.held {
 		up.Key(k, false)
 	}
+	clear(i.held)
 }
 
 // hold gives keyboard and mouse to who, and returns the session to use them on; nil if somebody else has them.

@@ -47,6 +47,9 @@ type Machine struct {
 	Standby bool   `json:"standby"`  // modern standby
 	Boot    string `json:"boot"`     // what the operating system takes to start: "2s"; "": half a second
 
+	Monitors []string `json:"monitors"` // sizes, as "1920x1080"; none: one of 1024x768
+	Programs bool     `json:"programs"` // its operating system shares its clipboard with consoles, and answers them by KVM's data channel
+
 	BIOS          map[string]string `json:"bios"`           // what AMT_BootCapabilities says otherwise than usual
 	DrivePassword string            `json:"drive_password"` // that erasing the drive needs
 	PSID          string            `json:"psid"`           // printed on the drive; "": it knows no Pyrite revert
@@ -136,7 +139,7 @@ func speaksTLS(c *firmware.Config) bool {
 
 // pc says what PC to make; power is as in Machine.Power.
 func (m *Machine) pc(power string) (pc.Options, error) {
-	o := pc.Options{On: power == "on" || power == "asleep" || power == "hibernated", NoAgent: m.NoAgent, Deaf: m.Deaf, Standby: m.Standby, Decline: m.Decline}
+	o := pc.Options{On: power == "on" || power == "asleep" || power == "hibernated", NoAgent: m.NoAgent, Deaf: m.Deaf, Standby: m.Standby, Decline: m.Decline, Programs: m.Programs}
 	o.Password, o.PSID = m.DrivePassword, m.PSID
 	if m.Boot != "" {
 		d, err := time.ParseDuration(m.Boot)
@@ -145,7 +148,9 @@ func (m *Machine) pc(power string) (pc.Options, error) {
 		}
 		o.OSStart = d
 	}
-	return o, nil
+	var err error
+	o.Monitors, err = parseMonitors(m.Monitors)
+	return o, err
 }
 
 // prepare brings a machine that is built, but not seen by anybody yet, into the wanted state.

@@ -145,6 +145,12 @@ func factoryInstances(ci *classInfo, p *Profile) []*instance {
 				set(&e, a.property)
 			}
 		}
+		for _, l := range later {
+			if l.class == ci.Name && !p.Before(l.major, l.minor) {
+				set(&e, l.property, l.value)
+			}
+		}
+		ci.Order(e.Children)
 		out = append(out, ci.instance(e))
 	}
 	return out

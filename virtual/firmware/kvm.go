@@ -17,16 +17,6 @@ import (
 	"github.com/outband/outband/wire/wsman"
 )
 
-// A Screen is a [Platform] with monitors, a keyboard and a mouse.
-type Screen interface {
-	// OpenScreen begins to draw monitor n, from 0, and goes on until close. There is always a picture; one that does not
-	// exist shows the first.
-	OpenScreen(n int) (frame *rfb.Frame, close func())
-
-	KeyEvent(k rfb.KeyEvent)         // keysyms of the US keyboard
-	PointerEvent(p rfb.PointerEvent) // pixels of the monitor that is shown
-}
-
 // channelOpen and its answer stand between log-in and RFB. Source: spec kvm.md section 2.1.
 const (
 	channelOpen      = 0x40
@@ -104,14 +94,25 @@ func (m *Machine) showScreen(ctx context.Context, conn io.ReadWriteCloser, o rfb
 	o.Compress = settings.ChildText("ZlibControlSupported") == "true"
 	o.Idle = time.Duration(number("SessionTimeout")) * time.Minute
 	o.Key, o.Pointer = pc.KeyEvent, pc.PointerEvent
-	o.Data = m.redirection.setMessage
-	frame, closeScreen := pc.OpenScreen(number("DefaultScreen"))
-	defer func() { closeScreen() }()
+	o.Data = m.message
+	o.Decimate = uint8(number("InitialDecimationModeForLowRes"))
+	clipboard, shared := m.platform.(Clipboard)
+	if shared {
+		o.Text = clipboard.SetClipboard
+	}
+	view := &m.redirection.view
+	frame := view.open(pc, m.defaultScreen())
+	defer view.end()
 	d, err := rfb.Accept(ctx, conn, frame, o)
 	if err != nil {
 		return err
 	}
+	view.show(d)
 	m.redirection.setScreen(d)
+	if shared {
+		defer clipboard.OnClipboard(func(text []byte) { d.SendText(text) })()
+	}
+	defer m.redirection.blank.set(m.platform, false, 0)
 	defer m.redirection.setScreen(nil)
 	m.showKVM(true)
 	defer m.showKVM(false)

@@ -240,7 +240,7 @@ func (p *power) release() {
 // onPlatform hears what happens to the PC.
 func (m *Machine) onPlatform(e Event) {
 	m.logPlatform(e)
-	m.redirection.onPlatform(e)
+	m.redirection.onPlatform(m.platform, e)
 	m.agents.onPlatform(m, e)
 	m.defense.onPlatform(e)
 	m.me.onPlatform(m, e)

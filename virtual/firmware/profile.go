@@ -157,6 +157,19 @@ var absent = []struct {
 	{"AMT_BootSettingData", "EnforceSecureBoot", 15, 0},
 }
 
+// later are properties that the recorded example of a class is too old to have, with their values from a recording of 16.
+// Source: spec kvm.md sections 4, 6 and 9.1.
+var later = []struct {
+	class, property, value string
+	major, minor           int // first release that has it
+}{
+	{classKVM, "DoubleBufferEnabled", "true", 15, 0},
+	{classKVM, "DoubleBufferActive", "false", 15, 0},
+	{classKVM, "ZlibControlSupported", "true", 15, 0},
+	{classKVM, "InitialDecimationModeForLowRes", "2", 15, 0},
+	{classKVM, "GrayscalePixelFormatSupported", "true", 16, 0},
+}
+
 // ServerHeader returns the Server header: four numbers from 11.0 on, three before. Source: spec wsman.md sections 4, 12.
 func (p *Profile) ServerHeader() string {
 	version := p.Version

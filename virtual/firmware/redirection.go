@@ -30,6 +30,8 @@ type redirection struct {
 	serial  *sol.Device // of the open session, like what follows
 	drives  drives
 	screen  *rfb.Device
+	view    monitorView
+	blank   blanking
 	message []byte // of the console for a program on the host; nil: none waits
 	guests  int    // connections, sessions or not
 }
@@ -81,6 +83,7 @@ func registerRedirection(t *table) {
 	}
 	class.Handle(&t.methods, amt.RedirectionServiceTerminateSession, terminateRedirection)
 	registerKVM(t)
+	registerScreen(t)
 }
 
 // redirectionOpen reports whether anybody listens on the ports of redirection: they are closed if the listener is off
@@ -265,7 +268,7 @@ func (m *Machine) endSessions(why error, ends func(redir.Kind) bool) (found bool
 }
 
 // onPlatform tells the sessions what has happened to the PC.
-func (r *redirection) onPlatform(e Event) {
+func (r *redirection) onPlatform(p Platform, e Event) {
 	r.mu.Lock()
 	serial := r.serial
 	r.mu.Unlock()
@@ -274,12 +277,17 @@ func (r *redirection) onPlatform(e Event) {
 		serial.SetLine(lineOf(e.Power))
 	case e.Kind == EventBoot:
 		r.drives.reset()
+		r.blank.boot(p)
 	}
 }
 
 // redirectionChanged looks again at what is allowed: sessions of what was switched off end.
 func (m *Machine) redirectionChanged() {
-	m.endSessions(errSwitchedOff, func(k redir.Kind) bool { return m.allow(k) == redir.StatusUnsupported })
+	off := map[redir.Kind]bool{}
+	for _, k := range []redir.Kind{redir.SOL, redir.IDER, redir.KVM} {
+		off[k] = m.allow(k) == redir.StatusUnsupported // asks which sessions are open, so it cannot be asked below
+	}
+	m.endSessions(errSwitchedOff, func(k redir.Kind) bool { return off[k] })
 }
 
 // Sessions returns which sessions of redirection are open: "SOL", "IDE-R", "KVM".

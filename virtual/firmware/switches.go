@@ -59,7 +59,10 @@ func registerSwitches(t *table) {
 	t.class("AMT_RedirectionService").after = func(_ context.Context, m *Machine, _, _ *wsman.Element) { m.portsChanged() }
 	kvm := t.class("IPS_KVMRedirectionSettingData")
 	kvm.onPut = putKVMSettings
-	kvm.after = func(_ context.Context, m *Machine, _, _ *wsman.Element) { m.portsChanged() }
+	kvm.after = func(_ context.Context, m *Machine, _, _ *wsman.Element) {
+		m.portsChanged()
+		m.redirection.view.turn(m.defaultScreen())
+	}
 	kvm.patch = func(m *Machine, e *wsman.Element) {
 		if !m.profile.Port5900 {
 			set(e, "Is5900PortEnabled", "false")
@@ -136,6 +139,9 @@ func putKVMSettings(_ context.Context, m *Machine, old, want *wsman.Element) err
 	}
 	if m.clientMode() && want.ChildText("OptInPolicy") == "false" {
 		return &status.Error{Op: "IPS_KVMRedirectionSettingData.Put", Code: status.NotPermitted}
+	}
+	if !goodScreen(want.ChildText("DefaultScreen")) {
+		return wsman.ErrInvalidRepresentation.With("DefaultScreen")
 	}
 	return nil
 }

@@ -21,8 +21,14 @@ type face struct {
 	held     map[uint32]bool // keys that are down
 	x, y     int             // the pointer
 	buttons  uint8
-	disc     medium // of what was booted from
-	started  time.Time
+	monitor  int  // where the pointer is
+	dark     bool // the monitors are
+
+	clipboard string
+	onCopy    func(text []byte) // of a console; nil: none
+
+	disc    medium // of what was booted from
+	started time.Time
 }
 
 const (
@@ -201,9 +207,15 @@ func (p *PC) command(words []string) {
 	}
 	switch words[0] {
 	case "help":
-		p.say("help  echo  ls  uname  uptime  reboot  poweroff  sleep  crash")
+		p.say("help  echo  copy  paste  ls  dir  read  write  eject  uname  uptime  reboot  poweroff  sleep  crash")
 	case "echo":
 		p.say("%s", strings.Join(words[1:], " "))
+	case "copy":
+		p.copied(strings.Join(words[1:], " "))
+	case "paste":
+		p.paste()
+	case "dir", "read", "write", "eject":
+		p.useDrive(words)
 	case "uname":
 		p.say("Outband virtual PC, boot %d from %v", p.boot.Number, p.boot.From)
 	case "uptime":

@@ -37,6 +37,9 @@ type Options struct {
 	Password string // of the drive, which erasing it needs; "" for none
 	PSID     string // printed on the drive, which a Pyrite revert needs; "": the drive knows no such thing
 	Decline  bool   // the person says no to what the BIOS asks
+	Programs bool   // programs of the operating system share its clipboard with consoles, and answer them by the data channel
+
+	Monitors []firmware.Monitor // sizes alone count: they stand side by side; default is one of 1024x768
 }
 
 func def(d *time.Duration, value time.Duration) {
@@ -96,6 +99,7 @@ type PC struct {
 	step     int // number of the timer that counts; others are void
 	timer    *time.Timer
 	reading  context.CancelFunc // ends a reading of a console's drive; nil if there is none
+	using    context.CancelFunc // ends what the operating system does with one; nil: nothing
 	watchers []watcher
 	watched  int
 	queue    []func() // to be called in order, with no lock held
@@ -117,6 +121,7 @@ func New(o Options) *PC {
 	def(&o.CycleOff, time.Second)
 	def(&o.Resume, 100*time.Millisecond)
 	def(&o.Shutdown, 400*time.Millisecond)
+	o.Monitors = arrange(o.Monitors)
 	p := &PC{o: o, power: firmware.S5, phase: Off, installed: !o.NoAgent}
 	for _, s := range []firmware.BootSource{firmware.BootPXE, firmware.BootCD, firmware.BootDiagnostic, firmware.BootHTTPS, firmware.BootLocalApp} {
 		p.media[s] = true
@@ -133,6 +138,7 @@ func (p *PC) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	p.stop()
+	p.leaveDrive()
 	p.queue = nil
 	p.mu.Unlock()
 	p.wg.Wait()

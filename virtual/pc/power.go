@@ -104,6 +104,7 @@ func (p *PC) shutdown(then func()) {
 
 // lose takes away what does not outlive the operating system. mu is held.
 func (p *PC) lose() {
+	p.leaveDrive()
 	if p.agent {
 		p.agent = false
 		p.emit(firmware.Event{Kind: firmware.EventAgentDown})

@@ -1,9 +1,12 @@
 package pc
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/outband/outband/virtual/firmware"
 	"github.com/outband/outband/wire/rfb"
 )
 
@@ -23,9 +26,15 @@ const (
 	clockTime = time.Second
 )
 
-// OpenScreen draws what the PC shows until close. There is one monitor.
-func (p *PC) OpenScreen(int) (frame *rfb.Frame, close func()) {
-	s := &screen{frame: &rfb.Frame{}}
+// OpenScreen draws what the PC shows on a monitor until close. The mouse moves there from now on.
+func (p *PC) OpenScreen(n int) (frame *rfb.Frame, close func()) {
+	if n < 0 || n >= len(p.o.Monitors) {
+		n = 0
+	}
+	s := &screen{frame: &rfb.Frame{}, number: n, monitor: p.o.Monitors[n]}
+	p.mu.Lock()
+	p.face.monitor = n
+	p.mu.Unlock()
 	s.frame.Resize(textWidth, textHeight) // a size that fits
 	changed, done := p.attend()
 	s.draw(p.view(false))
@@ -55,6 +64,37 @@ func (p *PC) OpenScreen(int) (frame *rfb.Frame, close func()) {
 	})
 }
 
+// Monitors returns where the monitors are.
+func (p *PC) Monitors() []firmware.Monitor { return slices.Clone(p.o.Monitors) }
+
+// Blank darkens the monitors, or shows the picture on them again.
+func (p *PC) Blank(dark bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.face.dark = dark
+}
+
+// Blanked reports whether the monitors are dark, although somebody far away sees the picture.
+func (p *PC) Blanked() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.face.dark
+}
+
+// arrange puts monitors side by side.
+func arrange(list []firmware.Monitor) []firmware.Monitor {
+	if len(list) == 0 {
+		list = []firmware.Monitor{{W: desktopWidth, H: desktopHeight}}
+	}
+	list = slices.Clone(list)
+	x := 0
+	for i := range list {
+		list[i].X, list[i].Y = x, 0
+		x += list[i].W
+	}
+	return list
+}
+
 func stopAndWait(stop chan struct{}, wg *sync.WaitGroup) {
 	close(stop)
 	wg.Wait()
@@ -62,26 +102,29 @@ func stopAndWait(stop chan struct{}, wg *sync.WaitGroup) {
 
 // A screen is a picture under way.
 type screen struct {
-	frame  *rfb.Frame
-	last   *text    // what is drawn, if text is
-	canvas []uint32 // of the desktop and the splash
+	frame   *rfb.Frame
+	number  int // of the monitor, from 0
+	monitor firmware.Monitor
+	last    *text    // what is drawn, if text is
+	canvas  []uint32 // of the desktop and the splash
 }
 
 // draw makes the frame show the view.
 func (s *screen) draw(v view) {
 	switch {
 	case v.desktop != nil:
-		s.size(desktopWidth, desktopHeight)
-		v.desktop.paint(canvas{s.canvas, desktopWidth, desktopHeight})
-		s.frame.Draw(0, 0, desktopWidth, desktopHeight, s.canvas, desktopWidth)
-	case v.splash:
+		w, h := s.monitor.W, s.monitor.H
+		s.size(w, h)
+		v.desktop.paint(canvas{s.canvas, w, h}, s.number)
+		s.frame.Draw(0, 0, w, h, s.canvas, w)
+	case v.splash && s.number == 0:
 		s.size(splashWidth, splashHeight)
 		paintSplash(canvas{s.canvas, splashWidth, splashHeight}, v.text)
 		s.frame.Draw(0, 0, splashWidth, splashHeight, s.canvas, splashWidth)
 	default:
 		s.size(textWidth, textHeight)
 		t := v.text
-		if t == nil {
+		if t == nil || s.number > 0 { // the BIOS knows one monitor
 			t = newText(gray, black)
 		}
 		t.draw(s.frame, s.last)
@@ -97,7 +140,7 @@ func (s *screen) size(w, h int) {
 	}
 	s.frame.Resize(w, h) // one that fits
 	s.last, s.canvas = nil, nil
-	if w != textWidth {
+	if w != textWidth || h != textHeight {
 		s.canvas = make([]uint32, w*h)
 	}
 }
@@ -140,13 +183,33 @@ const (
 	accent      = 0xF0A830
 )
 
-// paint draws a panel, a window with the terminal in it, and the pointer.
-func (d *desktop) paint(c canvas) {
+// paint draws a monitor: a panel, on the first one a window with the terminal in it, and the pointer where it is.
+func (d *desktop) paint(c canvas, number int) {
 	c.box(0, 0, c.w, c.h, wallpaper)
 	c.box(0, 0, c.w, 28, panel)
 	c.box(8, 6, 16, 16, accent)
-	c.print(32, 6, "Outband virtual PC", panelText, panel)
+	title := "Outband virtual PC"
+	if number > 0 {
+		title += fmt.Sprintf(", monitor %d", number+1)
+	}
+	c.print(32, 6, title, panelText, panel)
 	c.print(c.w-8-len(d.clock)*cellWidth, 6, d.clock, panelText, panel)
+	if number == 0 {
+		d.paintTerminal(c)
+	}
+	if d.monitor != number {
+		return
+	}
+	if d.buttons&1 != 0 {
+		c.box(d.x-6, d.y-6, 13, 13, accent)
+	}
+	for row := range 16 { // the pointer: an arrow
+		c.box(d.x, d.y+row, min(row+1, 16-row)+2, 1, 0x000000)
+		c.box(d.x+1, d.y+row, min(row+1, 16-row)-1, 1, 0xFFFFFF)
+	}
+}
+
+func (d *desktop) paintTerminal(c canvas) {
 	const left, top = 150, 120
 	c.box(left-4, top-26, textWidth+8, textHeight+30, windowFrame)
 	c.box(left-2, top-24, textWidth+4, 22, windowTitle)
@@ -158,13 +221,6 @@ func (d *desktop) paint(c canvas) {
 	}
 	if !d.hung {
 		c.box(left+t.x*cellWidth, top+t.y*cellHeight+13, cellWidth, 2, accent) // the cursor
-	}
-	if d.buttons&1 != 0 {
-		c.box(d.x-6, d.y-6, 13, 13, accent)
-	}
-	for row := range 16 { // the pointer: an arrow
-		c.box(d.x, d.y+row, min(row+1, 16-row)+2, 1, 0x000000)
-		c.box(d.x+1, d.y+row, min(row+1, 16-row)-1, 1, 0xFFFFFF)
 	}
 }
 

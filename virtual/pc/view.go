@@ -23,6 +23,7 @@ type desktop struct {
 	input   string
 	x, y    int
 	buttons uint8
+	monitor int // where the pointer is
 	clock   string
 	hung    bool
 }
@@ -43,7 +44,7 @@ func (p *PC) view(serial bool) view {
 			v.input = p.prompt() + string(p.face.input)
 		}
 		if !serial && p.phase != Starting {
-			v.desktop = &desktop{v.stream, v.input, p.face.x, p.face.y, p.face.buttons, time.Now().Format("15:04"), p.phase == Hung}
+			v.desktop = &desktop{v.stream, v.input, p.face.x, p.face.y, p.face.buttons, p.face.monitor, time.Now().Format("15:04"), p.phase == Hung}
 			return v
 		}
 		v.text = console(v.stream, v.input)

@@ -63,6 +63,15 @@ func (d *Device) Disk(ctx context.Context, drive Drive) (*Disk, error) {
 	return &Disk{ctx: ctx, device: d, drive: drive, blocks: int64(binary.BigEndian.Uint32(capacity[:])) + 1}, nil
 }
 
+// Eject asks the console to take the medium out. Whether it does is its business.
+func (d *Device) Eject(ctx context.Context, drive Drive) error {
+	const loadEject = 2 // and not start
+	if _, err := d.Command(ctx, drive, [12]byte{0: scsiStartStop, 4: loadEject}, nil, nil); err != nil {
+		return fmt.Errorf("%v: eject: %w", drive, err)
+	}
+	return nil
+}
+
 // Size returns the size in bytes, whole blocks.
 func (k *Disk) Size() int64 { return k.blocks * int64(k.drive.BlockSize()) }
 

@@ -27,6 +27,8 @@ type ClientOptions struct {
 	Bell      func()
 	Text      func(text []byte)     // its clipboard
 	Extension func(x Extension)     // of AMT: answers to commands, data, credit
+	Channel   func()                // its data channel is there; see [Client.SendData]
+	Data      func(message []byte)  // of a program on the host, by the data channel
 	Updated   func(rects, size int) // after each update: rectangles, and bytes on the wire
 }
 
@@ -70,6 +72,7 @@ type Client struct {
 	writing sync.Mutex
 	phase   Phase // guarded by writing
 	pointer pointer
+	channel channel
 
 	buf []byte
 	pix []uint32
@@ -89,7 +92,7 @@ func Connect(ctx context.Context, conn io.ReadWriteCloser, o ClientOptions) (*Cl
 	}
 	c := &Client{Frame: o.Frame, o: o, conn: conn, r: bufio.NewReaderSize(conn, 64<<10), phase: PhaseHandshake}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	c.pointer.client = c
+	c.pointer.client, c.channel.client = c, c
 	c.wg.Go(func() {
 		<-c.ctx.Done()
 		c.conn.Close()
@@ -143,6 +146,7 @@ func (c *Client) Err() error {
 	<-c.ctx.Done()
 	c.wg.Wait()
 	c.pointer.stop()
+	c.channel.stop()
 	err := context.Cause(c.ctx)
 	if err == errClosed {
 		return nil
@@ -249,10 +253,11 @@ func (c *Client) text() error {
 		return err
 	}
 	if x, ok := ParseExtension(b); ok {
+		x.Values = append([]byte(nil), x.Values...)
 		if c.o.Extension != nil {
-			x.Values = append([]byte(nil), x.Values...)
 			c.o.Extension(x)
 		}
+		return c.channel.take(x)
 	} else if c.o.Text != nil {
 		c.o.Text(append([]byte(nil), b...))
 	}

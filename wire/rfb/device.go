@@ -27,6 +27,7 @@ type DeviceOptions struct {
 	Pointer  func(PointerEvent)
 	Text     func(text []byte) // a clipboard: firmware ignores it
 	Data     func(data []byte) // for a program on the host; called once per credit, see [Device.Credit]
+	Decimate uint8             // can send half the size: the mode it begins with, such as [DecimationAuto]; 0: cannot
 	Memory   int               // bytes of pixels it can hold; default [FrameMemory]
 }
 
@@ -44,12 +45,17 @@ type Device struct {
 	deflate bool // ZRLE is to be compressed
 	opened  bool // the data channel is announced
 
+	decimation uint8
+
 	// The writer's own.
 	p     *packing
 	using PixelFormat
 	z     deflater
 	tiles tileWriter
 	plain []byte
+
+	halved bool // the picture is at half its size
+	half   halver
 }
 
 // ErrIdle ends a session in which nobody has touched a key for too long.
@@ -58,7 +64,8 @@ var ErrIdle = errors.New("nobody touched keyboard or mouse")
 // Accept shakes hands with a console and serves it the frame until ctx ends, the connection does, or Close is called. conn
 // is closed in the end.
 func Accept(ctx context.Context, conn io.ReadWriteCloser, frame *Frame, o DeviceOptions) (*Device, error) {
-	d := &Device{o: o, format: RGB565}
+	d := &Device{o: o, format: RGB565, decimation: o.Decimate}
+	d.after = d.changed
 	if err := d.open(ctx, conn, frame, d.start); err != nil {
 		return nil, err
 	}
@@ -82,6 +89,9 @@ func (d *Device) start() error {
 		return err
 	}
 	d.look.W, d.look.H = d.frame.Size()
+	if d.halved = d.decimates(d.look.W, d.look.H); d.halved {
+		d.look.W, d.look.H = half(d.look.W), half(d.look.H)
+	}
 	if err := d.fits(1); err != nil {
 		return err
 	}
@@ -133,6 +143,9 @@ func (d *Device) take(m ClientMessage) error {
 	case PointerEvent:
 		d.touched()
 		if d.o.Pointer != nil {
+			if d.decimates(d.screenSize()) {
+				m.X, m.Y = 2*m.X, 2*m.Y
+			}
 			d.o.Pointer(m)
 		}
 	case ClientText:
@@ -176,6 +189,10 @@ func (d *Device) setEncodings(list []Encoding) error {
 
 // command answers an extension command. What the machine cannot do is left without an answer, as by old firmware.
 func (d *Device) command(x Extension) {
+	if x.Command == GetDecimation || x.Command == SetDecimation {
+		d.decimate(x)
+		return
+	}
 	if !d.o.Compress {
 		return
 	}
@@ -195,6 +212,39 @@ func (d *Device) command(x Extension) {
 	}
 }
 
+func (d *Device) screenSize() (w, h int) {
+	d.mu.Lock()
+	frame := d.frame
+	d.mu.Unlock()
+	return frame.Size()
+}
+
+// decimate answers a command of decimation.
+func (d *Device) decimate(x Extension) {
+	if d.o.Decimate == 0 {
+		return
+	}
+	if x.Command == GetDecimation {
+		active := d.decimates(d.screenSize())
+		d.mu.Lock()
+		mode := d.decimation
+		d.mu.Unlock()
+		d.extend(Extension{Command: x.Command, Values: []byte{mode, bit(active)}})
+		return
+	}
+	if len(x.Values) != 1 || x.Values[0] < DecimationOff || x.Values[0] > DecimationOn {
+		d.extend(Extension{Command: x.Command, Values: []byte{1}})
+		return
+	}
+	d.mu.Lock()
+	d.decimation = x.Values[0]
+	d.mu.Unlock()
+	d.extend(Extension{Command: x.Command, Values: []byte{0}})
+}
+
+// SendText passes a clipboard of the host on to the console. It reports false when too much waits already.
+func (d *Device) SendText(text []byte) bool { return d.put(appendText(nil, typeServerText, text)) }
+
 // A choice is what the console wants at the moment of an update.
 type choice struct {
 	asked      uint64
@@ -213,8 +263,9 @@ func (d *Device) choice() choice {
 // update answers a request, unless nothing has changed.
 func (d *Device) update() (done bool, err error) {
 	c := d.choice()
+	picture := d.picture()
 	var resized bool
-	d.list, resized = d.shown.Changed(&d.look, c.request.rectangle(), !c.request.Incremental, d.list[:0])
+	d.list, resized = picture.Changed(&d.look, c.request.rectangle(), !c.request.Incremental, d.list[:0])
 	if err := d.fits(c.format.Bytes()); err != nil {
 		return false, err
 	}
@@ -229,7 +280,7 @@ func (d *Device) update() (done bool, err error) {
 	default:
 		d.out = appendUpdate(d.out, len(d.list))
 		for _, i := range d.list {
-			d.shown.Fetch(&d.look, i, &d.tile)
+			picture.Fetch(&d.look, i, &d.tile)
 			d.appendTile(c)
 		}
 	}

@@ -22,6 +22,13 @@ const (
 	SetCompression ExtensionCommand = 4 // 0 or 1; answer: 0 for done
 )
 
+// Modes of decimation: half the size.
+const (
+	DecimationOff  = 1
+	DecimationAuto = 2 // for screens of more pixels than 1920x1080
+	DecimationOn   = 3
+)
+
 // An Extension is what an AMT puts into the text messages of both directions: a command with its values, or data of the
 // channel between a console and a program on the host. Neither command nor data is the channel's bare prefix: credit for
 // one message, or a sign of life.

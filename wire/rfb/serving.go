@@ -28,7 +28,8 @@ type serving struct {
 
 	// The writer's own.
 	shown *Frame
-	look  Look // at shown
+	look  Look                   // at shown
+	after func() <-chan struct{} // what is closed when there is something new; nil: there is
 	list  []int
 	out   []byte
 	tile  Tile
@@ -40,6 +41,9 @@ const maxQueue = 16
 // open shakes hands: start does. conn is closed when ctx ends.
 func (s *serving) open(ctx context.Context, conn io.ReadWriteCloser, frame *Frame, start func() error) error {
 	s.conn, s.frame, s.shown = conn, frame, frame
+	if s.after == nil {
+		s.after = func() <-chan struct{} { return s.shown.after(&s.look) }
+	}
 	s.r, s.wake = bufio.NewReaderSize(conn, 4096), make(chan struct{}, 1)
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.wg.Go(func() {
@@ -155,7 +159,7 @@ func (s *serving) send(update func() (done bool, err error)) error {
 			if done {
 				continue
 			}
-			if changed = s.shown.after(&s.look); changed == nil {
+			if changed = s.after(); changed == nil {
 				continue
 			}
 		}
