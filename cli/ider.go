@@ -62,7 +62,7 @@ func (c *iderCmd) Run(a *app) error {
 		defer m.Close()
 		*d.medium, *d.shown = m.Medium(), m.Name
 	}
-	h, client, err := a.reach(c.Host)
+	h, client, err := a.reachBy(c.Host, c.Redirection)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (c *kvmCmd) Run(a *app) error {
 		}
 		keys = append(keys, k)
 	}
-	h, client, err := a.reach(c.Host)
+	h, client, err := a.reachBy(c.Host, c.Redirection)
 	if err != nil {
 		return err
 	}
