@@ -66,7 +66,7 @@ func (c *iderCmd) Run(a *app) error {
 		}
 		*d.medium, *d.shown = m.Medium(), m.Name
 	}
-	h, client, err := a.reach(c.Host)
+	h, client, err := a.reachBy(c.Host, c.Redirection)
 	if err != nil {
 		return err
 	}

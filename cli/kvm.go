@@ -48,7 +48,7 @@ func (c *kvmCmd) Run(a *app) error {
 	if err := c.Typing.read(a); err != nil {
 		return err
 	}
-	h, client, err := a.reach(c.Host)
+	h, client, err := a.reachBy(c.Host, c.Redirection)
 	if err != nil {
 		return err
 	}

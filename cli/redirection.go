@@ -14,7 +14,8 @@ import (
 
 // Redirection are the flags of commands that open a session.
 type Redirection struct {
-	Enable bool `help:"Switch on what is off for this session, without asking, and off again behind it."`
+	Enable bool   `help:"Switch on what is off for this session, without asking, and off again behind it."`
+	Door   string `enum:"any,port,ws" default:"any" help:"Way in: port (16994, 16995), ws (a web socket on the ports of the web server, since AMT 11) or any: the port, or ws where it is closed."`
 }
 
 // putBackTime is for switching off again what was off, after an interrupt too.
@@ -61,6 +62,21 @@ func (a *app) redirected(ctx context.Context, c *console.Client, kind redir.Kind
 		return err
 	}
 	return f(ctx)
+}
+
+// reachBy is reach for commands that open a session.
+func (a *app) reachBy(word string, r Redirection) (hosts.Host, *console.Client, error) {
+	h, err := a.target(word)
+	if err != nil {
+		return h, nil, err
+	}
+	cfg, err := a.config(h)
+	if err != nil {
+		return h, nil, err
+	}
+	cfg.Door = map[string]console.Door{"port": console.DoorPort, "ws": console.DoorSocket}[r.Door]
+	client, err := console.New(cfg)
+	return h, client, err
 }
 
 // reach finds the one machine of a command, and makes what speaks to it.

@@ -35,7 +35,7 @@ type screenshotRecord struct {
 }
 
 func (c *screenshotCmd) Run(a *app) error {
-	h, client, err := a.reach(c.Host)
+	h, client, err := a.reachBy(c.Host, c.Redirection)
 	if err != nil {
 		return err
 	}

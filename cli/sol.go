@@ -43,7 +43,7 @@ func (c *solCmd) Run(a *app) (err error) {
 	if c.Escape != "none" && len(c.Escape) != 1 {
 		return usage("", "--escape: %q is neither one character nor none", c.Escape)
 	}
-	_, client, err := a.reach(c.Host)
+	_, client, err := a.reachBy(c.Host, c.Redirection)
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,8 @@ type Config struct {
 	Port   int
 	TLS    TLSConfig
 
+	Door Door // for redirection; DoorAny takes the port if it is open
+
 	ConnectTimeout time.Duration // to find the machine and shake hands; 0: 10 s, as a sleeping AMT takes some to wake
 	Timeout        time.Duration // for one request, when the context has no deadline; 0: 30 s
 	MaxConns       int           // at once; 0: 2, firmware takes few

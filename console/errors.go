@@ -161,7 +161,7 @@ func (k Kind) String() string {
 
 // Explain sorts an error and says what to do about it; the hint may be "".
 func Explain(err error) (kind Kind, hint string) {
-	for _, explain := range []func(error) (Kind, string){explainOurs, explainTrust, explainReach, explainRefusal, explainAnswer} {
+	for _, explain := range []func(error) (Kind, string){explainOurs, explainTrust, explainReach, explainRedirection, explainRefusal, explainAnswer} {
 		if kind, hint = explain(err); kind != KindOK {
 			return kind, hint
 		}

@@ -23,12 +23,12 @@ func (c *Client) OpenRedirection(ctx context.Context, kind redir.Kind) (*redir.C
 	if err != nil {
 		return nil, err
 	}
-	conn, err := c.DialRedirection(ctx)
+	conn, loggedIn, err := c.enter(ctx, username, password)
 	if err != nil {
 		return nil, err
 	}
 	secure := at.Scheme == HTTPS
-	s, err := redir.Open(ctx, conn, kind, redir.Options{Username: username, Password: password, ClearPassword: secure})
+	s, err := redir.Open(ctx, conn, kind, redir.Options{Username: username, Password: password, ClearPassword: secure, HTTPAuthenticated: loggedIn})
 	if errors.Is(err, redir.ErrDenied) {
 		err = fmt.Errorf("%w: the account needs the realm %q", err, RealmName(amt.RealmRedirection))
 	}

@@ -35,6 +35,7 @@ type request struct {
 	target string // as sent, which is what digest signs
 	path   string
 	query  string
+	host   string // header Host
 	header http.Header
 	body   []byte
 	user   string // once authenticated
@@ -61,6 +62,9 @@ type reply struct {
 	chunked     bool // else with Content-Length
 	close       bool // says Connection: close, and does it
 	bare        bool // a 401: other lines, in another order
+
+	// upgrade, if set, is no answer but takes the connection over. br reads from conn, and is the upgrade's own then.
+	upgrade func(ctx context.Context, conn net.Conn, br *bufio.Reader) error
 }
 
 // requestReader is a limited reader under a buffered one: what may still be read of the current request.
@@ -95,9 +99,12 @@ func (m *Machine) serveHTTP(ctx context.Context, conn net.Conn, from origin) err
 	epoch := m.epoch.Load()
 	br := readers.Get().(*bufio.Reader)
 	br.Reset(limited)
+	pooled := true
 	defer func() {
-		br.Reset(nil)
-		readers.Put(br)
+		if pooled {
+			br.Reset(nil)
+			readers.Put(br)
+		}
 	}()
 	for {
 		conn.SetReadDeadline(time.Now().Add(idleTimeout))
@@ -132,6 +139,11 @@ func (m *Machine) serveHTTP(ctx context.Context, conn net.Conn, from origin) err
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if a.upgrade != nil {
+			conn.SetReadDeadline(time.Time{})
+			pooled = false // it may still be read from when this returns
+			return a.upgrade(ctx, conn, br)
 		}
 		a.close = a.close || !keep
 		if err := m.send(conn, &a, r); err != nil {
@@ -178,7 +190,7 @@ func readRequest(br *bufio.Reader, limited *requestReader) (r *request, keep boo
 	case err != nil:
 		return nil, false, fmt.Errorf("%w: %v", errMalformed, err)
 	}
-	r = &request{method: h.Method, target: h.RequestURI, path: h.URL.Path, query: h.URL.RawQuery, header: h.Header, body: body}
+	r = &request{method: h.Method, target: h.RequestURI, path: h.URL.Path, query: h.URL.RawQuery, host: h.Host, header: h.Header, body: body}
 	return r, !h.Close && h.ProtoAtLeast(1, 1), nil
 }
 

@@ -39,6 +39,8 @@ type redirection struct {
 // maxGuests is how many connections of redirection there may be, most of which can only be on their way to a session.
 const maxGuests = 16
 
+var errGuests = fmt.Errorf("redirection: more than %d connections", maxGuests)
+
 // A redirected is one session that is open.
 type redirected struct {
 	kind   redir.Kind
@@ -75,6 +77,7 @@ func registerRedirection(t *table) {
 			return serve(ctx, m, c, from)
 		},
 	})
+	registerSocket(t)
 	for _, s := range []struct {
 		class string
 		kind  redir.Kind
@@ -177,7 +180,7 @@ func (m *Machine) redirectionAccount(user string) ([16]byte, bool) {
 func (m *Machine) serveRedirection(ctx context.Context, conn net.Conn, from origin) error {
 	r := &m.redirection
 	if !r.welcome(1) {
-		return fmt.Errorf("redirection: more than %d connections", maxGuests)
+		return errGuests
 	}
 	defer r.welcome(-1)
 	s, err := m.redirServer().Accept(ctx, conn)

@@ -15,6 +15,10 @@ var (
 	KVM  = Kind{'K', 'V', 'M', 'R'} // screen, keyboard, mouse
 )
 
+// SocketPath is where the web server takes redirection in a web socket, since AMT 11. Source: spec redirection.md
+// section 1.2.
+const SocketPath = "/ws-redirection"
+
 // Known tells whether k is one of the three.
 func (k Kind) Known() bool { return k == SOL || k == IDER || k == KVM }
 
