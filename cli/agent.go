@@ -11,6 +11,7 @@ import (
 
 type agentCmd struct {
 	Listening
+	Duties
 	Feeding
 	Bus
 	LMS      bool          `name:"lms" default:"true" negatable:"" help:"Forward the ports of AMT, as outband lms does."`
@@ -44,6 +45,9 @@ func (c *agentCmd) Run(a *app) error {
 	l.Bus = bus
 	var services []func(context.Context) error
 	if c.LMS {
+		if services, err = c.Duties.start(s, l, bus); err != nil {
+			return err
+		}
 		services = append(services, l.Run)
 	}
 	if c.Watchdog {

@@ -14,6 +14,7 @@ import (
 
 type lmsCmd struct {
 	Listening
+	Duties
 	Bus
 	For time.Duration `placeholder:"TIME" help:"End after that time; default is to go on until told to end."`
 }
@@ -26,17 +27,18 @@ type Listening struct {
 
 func (lmsCmd) Help() string {
 	return "Runs on the managed PC, as root: programs there reach its AMT at localhost, ports 16992 to 16995, 623 and 664, as far as AMT has them open. " +
-		"It takes the place of Intel's LMS. It starts over by itself when the management engine restarts, and ends on SIGINT (Ctrl-C) or SIGTERM. " +
-		"Each change of the ports is printed. Under systemd use Type=notify.\n\n" +
-		example("sudo outband lms", "outband lms --bus unix:/run/user/1000/me.sock --listen 127.8.0.2")
+		"It takes the place of Intel's LMS, and does what else AMT expects of its operating system: it shuts down, reboots, sleeps or hibernates when AMT asks for it, " +
+		"sets AMT's clock, tells AMT the address of the PC, and tells programs what AMT has to say. It starts over by itself when the management engine restarts, and ends on SIGINT (Ctrl-C) or SIGTERM. " +
+		"Each change of the ports is printed, and what is done for AMT. Under systemd use Type=notify.\n\n" +
+		example("sudo outband lms", "sudo outband lms --power /usr/local/sbin/amt-power --dbus off", "outband lms --bus unix:/run/user/1000/me.sock --listen 127.8.0.2")
 }
 
 // A serviceRecord is a change of a service of the PC.
 type serviceRecord struct {
 	Host    string   `json:"host"`
 	OK      bool     `json:"ok"`
-	Service string   `json:"service"`         // lms or watchdog
-	State   string   `json:"state"`           // lms: listening, waiting; watchdog: running, stopped, not required
+	Service string   `json:"service"`         // lms, watchdog, power or dbus
+	State   string   `json:"state"`           // lms: listening, waiting; watchdog: running, stopped, not required; power: what was asked for; dbus: telling, stopped
 	Ports   []int    `json:"ports,omitempty"` // lms
 	Error   *problem `json:"error,omitempty"`
 }
@@ -144,7 +146,11 @@ func (c *lmsCmd) Run(a *app) error {
 	}
 	defer shut()
 	l.Bus = bus
+	services, err := c.Duties.start(s, l, bus)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := forAWhile(a.ctx, c.For)
 	defer cancel()
-	return s.until(ctx, l.Run)
+	return s.until(ctx, append(services, l.Run)...)
 }

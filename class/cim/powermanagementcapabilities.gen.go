@@ -8,13 +8,15 @@ import (
 )
 
 // A PowerManagementCapabilities is a CIM_PowerManagementCapabilities: power states that can be asked for.
+// The program on the PC that carries out graceful requests (LMS) writes PowerStatesSupported: 12, 14, and 4 and 7 as
+// far as its operating system can.
 //
-// One instance at most. Derives from CIM_Capabilities. Get, Enumerate.
+// One instance at most. Derives from CIM_Capabilities. Get, Put, Enumerate.
 type PowerManagementCapabilities struct {
 	InstanceID                         *string                                              `json:",omitempty"` // Key.
 	PowerCapabilities                  []PowerManagementCapabilitiesPowerCapabilities       `json:",omitempty"`
 	OtherPowerCapabilitiesDescriptions []string                                             `json:",omitempty"`
-	PowerStatesSupported               []PowerState                                         `json:",omitempty"`
+	PowerStatesSupported               []PowerState                                         `json:",omitempty"` // Writable.
 	PowerChangeCapabilities            []PowerManagementCapabilitiesPowerChangeCapabilities `json:",omitempty"`
 	OtherPowerChangeCapabilities       *string                                              `json:",omitempty"`
 	RequestedPowerStatesSupported      []PowerState                                         `json:",omitempty"`

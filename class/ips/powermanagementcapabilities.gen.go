@@ -18,7 +18,7 @@ type PowerManagementCapabilities struct {
 	OSPowerSavingStateChangeSupported  *uint16                                                  `json:",omitempty"`
 	PowerCapabilities                  []cim.PowerManagementCapabilitiesPowerCapabilities       `json:",omitempty"`
 	OtherPowerCapabilitiesDescriptions []string                                                 `json:",omitempty"`
-	PowerStatesSupported               []cim.PowerState                                         `json:",omitempty"`
+	PowerStatesSupported               []cim.PowerState                                         `json:",omitempty"` // Writable.
 	PowerChangeCapabilities            []cim.PowerManagementCapabilitiesPowerChangeCapabilities `json:",omitempty"`
 	OtherPowerChangeCapabilities       *string                                                  `json:",omitempty"`
 	RequestedPowerStatesSupported      []cim.PowerState                                         `json:",omitempty"`

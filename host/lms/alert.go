@@ -24,12 +24,12 @@ var envelopeEnd = []byte("Envelope>")
 
 // alerts takes the channels that the firmware opens: those to port 0 bring an alert; others would be connections to
 // somewhere, which this service does not make.
-func (s *Service) alerts(ctx context.Context, session *apf.Session) {
+func (s *Service) alerts(ctx context.Context, f *forwarder) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	places := make(chan struct{}, alertChannels)
 	for {
-		o, err := session.Accept(ctx)
+		o, err := f.session.Accept(ctx)
 		if err != nil {
 			return
 		}
@@ -62,6 +62,9 @@ func (s *Service) alerts(ctx context.Context, session *apf.Session) {
 				return
 			}
 			s.log().Info("local alert", "id", alert.MessageID, "arguments", alert.Arguments)
+			if alert.MessageID == setupChanged {
+				f.kick()
+			}
 			if s.OnAlert != nil {
 				s.OnAlert(alert)
 			}

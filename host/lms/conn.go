@@ -143,14 +143,18 @@ func (f *forwarder) open(conn net.Conn, port int) (*apf.Channel, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if err := f.place(ctx); err != nil {
-		return nil, err
-	}
 	here, _ := netip.ParseAddrPort(conn.LocalAddr().String())
 	from, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
-	open := apf.ChannelOpen{
+	return f.channel(ctx, apf.ChannelOpen{
 		Address: here.Addr().Unmap().String(), Port: uint32(port),
 		OriginAddress: from.Addr().Unmap().String(), OriginPort: uint32(from.Port()),
+	})
+}
+
+// channel opens a channel. Its place is to be given back once it is closed.
+func (f *forwarder) channel(ctx context.Context, open apf.ChannelOpen) (*apf.Channel, error) {
+	if err := f.place(ctx); err != nil {
+		return nil, err
 	}
 	for {
 		ch, err := f.session.Open(ctx, open)

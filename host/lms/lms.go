@@ -7,7 +7,8 @@
 // away, the listeners are closed at once, so that programs see "connection refused" and no stall; then it starts over.
 //
 // It listens on loopback addresses only, whatever address the firmware asks for. It makes no connections and sends no
-// datagrams for the firmware. It does not act on requests for a graceful shutdown, and does not edit the hosts file.
+// datagrams for the firmware. What else the operating system owes AMT, packages power, upkeep and events know: they are
+// handed the alerts by OnAlert, and do their [Task]s through this service. It does not edit the hosts file.
 //
 // Sources: spec lms.md, apf.md; intel/lms PortForwardingService, HostChangesNotificationService; RFC 4254.
 package lms
@@ -60,6 +61,8 @@ type Service struct {
 	Channels  int          // connections that the firmware takes at once; default 8. More wait a while
 	MaxConns  int          // connections at once, the waiting ones included; default 64. More are closed
 	HostName  string       // of the operating system, for the firmware; "" tells it nothing
+
+	Tasks []Task // what is told to AMT, or done to it, by the way
 
 	OnState func(State)          // if set, is told each change; calls come one at a time
 	OnAlert func(eventing.Alert) // if set, is told what the firmware has to say to the PC; must not block
@@ -148,7 +151,7 @@ func (s *Service) session(ctx context.Context) (up bool, err error) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel()
-	work.Go(func() { s.alerts(ctx, f.session) })
+	work.Go(func() { s.alerts(ctx, f) })
 	waiting, waited := context.WithTimeoutCause(ctx, portsTime, ErrNoPorts)
 	_, err = f.session.WaitForward(waiting, 16992, 16993)
 	waited()
@@ -156,6 +159,7 @@ func (s *Service) session(ctx context.Context) (up bool, err error) {
 		return false, err
 	}
 	work.Go(func() { s.tellName(ctx) })
+	work.Go(func() { f.tasks(ctx) })
 	select {
 	case <-f.session.Done():
 		return true, f.session.Err()

@@ -26,6 +26,7 @@ type forwarder struct {
 	session *apf.Session  // valid once ready is closed
 	ready   chan struct{}
 	work    sync.WaitGroup
+	kicks   []chan struct{} // of each task: holds a token when it is to be done anew
 
 	mu     sync.Mutex // guards what follows
 	ports  map[uint32][]net.Listener
@@ -40,7 +41,11 @@ func newForwarder(ctx context.Context, s *Service) *forwarder {
 		most = channels
 	}
 	f := &forwarder{s: s, most: most, places: make(chan struct{}, most), ready: make(chan struct{}), ports: make(map[uint32][]net.Listener),
-		waning: make(map[*apf.Channel]time.Time)}
+		waning: make(map[*apf.Channel]time.Time),
+		kicks:  make([]chan struct{}, len(s.Tasks))}
+	for i := range f.kicks {
+		f.kicks[i] = make(chan struct{}, 1)
+	}
 	f.ctx, f.stop = context.WithCancel(ctx)
 	return f
 }

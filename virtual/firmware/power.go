@@ -122,6 +122,9 @@ func (m *Machine) available() []cim.PowerState {
 		if !session {
 			out = append(out, cim.PowerStateOffSoftGraceful)
 		}
+		if !m.platform.Agent() {
+			out = slices.DeleteFunc(out, func(s cim.PowerState) bool { return needsHost(s) && !m.hostCan(s) })
+		}
 	case S3:
 		if session {
 			return []cim.PowerState{cim.PowerStateOn, cim.PowerStateMasterBusReset}
@@ -131,6 +134,27 @@ func (m *Machine) available() []cim.PowerState {
 		return []cim.PowerState{cim.PowerStateOn}
 	}
 	return out
+}
+
+// needsHost reports whether a state is reached through the operating system only.
+func needsHost(s cim.PowerState) bool {
+	action, _ := actionOf(s)
+	return action == 0
+}
+
+// hostCan reports whether the program on the PC (LMS) has said that its operating system can go to a state. Source: spec
+// lms.md section 8.
+func (m *Machine) hostCan(s cim.PowerState) bool {
+	e := m.one("CIM_PowerManagementCapabilities")
+	if e == nil {
+		return false
+	}
+	for v := range e.All("PowerStatesSupported") {
+		if v.TrimText() == itoa(s) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Machine) hasStandby() bool {

@@ -81,6 +81,7 @@ var realmTable = []struct {
 
 	// time, users, general
 	{"AMT_TimeSynchronizationService", Realms(RealmNetworkTime, RealmGeneralInfo), Realms(RealmNetworkTime)},
+	{"IPS_HostIPSettings", general, Realms(RealmLocalSystem)}, // LMS writes it: spec lms.md section 9.2
 	{"AMT_AuthorizationService", Realms(RealmAccessControl, RealmGeneralInfo), Realms(RealmAccessControl)},
 	{"CIM_Account", Realms(RealmAccessControl, RealmGeneralInfo), Realms(RealmAccessControl)},
 	{"", general, 0},
