@@ -138,8 +138,8 @@ func (c *defenseFilterAddCmd) filter() (f console.DefenseFilter, err error) {
 	case c.ARP:
 		f.EtherType = 0x0806
 	case c.EtherType != "":
-		if f.EtherType, err = parseEtherType(c.EtherType); err != nil {
-			return f, err
+		if f.EtherType, err = console.ParseEtherType(c.EtherType); err != nil {
+			return f, usage("", "--ethertype: %w", err)
 		}
 	case c.FromMAC != "" || c.ToMAC != "" || c.VLAN != nil:
 		return f, usage("", "--from-mac, --to-mac and --vlan are of Ethernet frames: --arp or --ethertype says which")
@@ -170,22 +170,6 @@ func (c *defenseFilterAddCmd) filter() (f console.DefenseFilter, err error) {
 		return err
 	})
 	return f, err
-}
-
-func parseEtherType(text string) (uint16, error) {
-	switch strings.ToLower(text) {
-	case "ipv4", "ip":
-		return 0x0800, nil
-	case "ipv6":
-		return 0x86dd, nil
-	case "arp":
-		return 0x0806, nil
-	}
-	n, err := strconv.ParseUint(text, 0, 16)
-	if err != nil {
-		return 0, usage("", "--ethertype: %q is none of ipv4, ipv6, arp, nor a number such as 0x88cc", text)
-	}
-	return uint16(n), nil
 }
 
 func (c *defenseFilterAddCmd) Run(a *app) error {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -143,7 +142,7 @@ func (c *kerberosSetCmd) Run(a *app) error {
 	}
 	return kerberosEach(a, Many{Hosts: []string{c.Host}, Fanout: 1}, func(ctx context.Context, client *console.Client) (console.Kerberos, error) {
 		if want.Principals == nil {
-			names, err := defaultPrincipals(ctx, client)
+			names, err := client.DefaultPrincipals(ctx)
 			if err != nil {
 				return console.Kerberos{}, err
 			}
@@ -151,25 +150,6 @@ func (c *kerberosSetCmd) Run(a *app) error {
 		}
 		return client.SetKerberos(ctx, want, key)
 	})
-}
-
-// defaultPrincipals are the names that consoles ask tickets for. Sources: spec wsman.md section 3.3, redirection.md section
-// 4.3.
-func defaultPrincipals(ctx context.Context, client *console.Client) ([]console.Principal, error) {
-	network, err := client.Network(ctx)
-	if err != nil {
-		return nil, err
-	}
-	host := strings.ToLower(strings.TrimSuffix(network.HostName+"."+network.Domain, "."))
-	if network.HostName == "" {
-		return nil, usage("--principal names it", "the machine has no host name")
-	}
-	var out []console.Principal
-	for i, protocol := range []string{"http", "https", "redirection", "redirection-tls"} {
-		service := []string{"HTTP", "HTTPS"}[i%2]
-		out = append(out, console.Principal{Name: fmt.Sprintf("%s/%s:%d", service, host, console.PortHTTP+i), Protocol: protocol})
-	}
-	return out, nil
 }
 
 // maxKerberosFile is the largest file of a key, in bytes.

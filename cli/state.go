@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 
@@ -34,7 +33,8 @@ type stateSaveCmd struct {
 
 func (stateSaveCmd) Help() string {
 	return "The file is YAML that can be read and edited. It holds no secrets. What is taken out of it is left alone by apply, so a few " +
-		"lines make a profile for many machines; lists (users, alarms, wifi profiles, audit events) are whole.\n\n" +
+		"lines make a profile for many machines; lists (users, alarms, wifi profiles, filters ...) are whole. Not in it are what a machine has to itself: " +
+		"private keys and their certificates, the administrator's password, files of the storage, logs.\n\n" +
 		example("outband state save nuc1 nuc1.yaml", "outband state save nuc1 -o json")
 }
 
@@ -126,22 +126,6 @@ func parseState(text []byte) (*console.State, error) {
 	return &s, nil
 }
 
-// secrets finds the secrets that a state names: in the environment, or in files beside it.
-func (a *app) secrets(file string) console.Secrets {
-	return func(name string) (string, error) {
-		if variable, ok := strings.CutPrefix(name, "env:"); ok {
-			if value := a.env(variable); value != "" {
-				return value, nil
-			}
-			return "", fmt.Errorf("%s is not set", variable)
-		}
-		if !filepath.IsAbs(name) && file != "-" {
-			name = filepath.Join(filepath.Dir(file), name)
-		}
-		return readPasswordFile(name)
-	}
-}
-
 // A changeRecord is one thing that differs, or that was changed.
 type changeRecord struct {
 	Host    string   `json:"host"`
@@ -195,9 +179,13 @@ func (c *stateDiffCmd) Run(a *app) error {
 		return err
 	}
 	out := a.printer(changeColumns(list)...)
+	help := &console.StateHelp{Secret: a.secrets(c.File), TLS: func(context.Context, *console.Client, console.StateTLS) error {
+		return errors.New("diff changes nothing")
+	}}
 	differ := false
 	err = eachHost(a, list, c.Many, func(ctx context.Context, client *console.Client) ([]console.Change, error) {
-		return client.PlanState(ctx, want, a.secrets(c.File))
+		plan, err := client.PlanState(ctx, want, help)
+		return plan, pkiHint(err)
 	}, func(h hosts.Host, plan []console.Change, bad *failure) error {
 		if bad != nil {
 			return out.failed(changeRecord{Host: h.Name, Error: problemOf(bad)}, len(list) > 1, failedRow(h, bad))
@@ -231,12 +219,15 @@ type stateApplyCmd struct {
 	Many
 	Yes    bool `short:"y" help:"Do not ask."`
 	DryRun bool `help:"Show the plan and end."`
+	Signer
+	tlsChange
 }
 
 func (stateApplyCmd) Help() string {
 	return "Shows first what would change, machine by machine, and asks. Only what differs is changed, and read again. It can be run again: what " +
-		"was done is left out. The password of a new account and the key of a new wireless profile are where the file says: password_from and " +
-		"key_from name a file, or env:NAME.\n\n" +
+		"was done is left out. Secrets of what is new (accounts, wireless profiles, presence servers ...) are where the file says: password_from and " +
+		"key_from name a file beside it, env:NAME, or prompt:NAME to be asked. TLS comes last: it changes how the machine is reached, as outband " +
+		"tls enable and outband tls mutual do.\n\n" + signerHelp +
 		example("outband state apply office.yaml nuc1", "outband state apply office.yaml @lab --yes", "outband state apply office.yaml nuc1 --dry-run")
 }
 
@@ -251,11 +242,15 @@ func (c *stateApplyCmd) Run(a *app) error {
 	}
 	talk := &printer{w: a.err, form: "table", styled: a.styled(a.err), columns: changeColumns(list)}
 	out := a.printer(changeColumns(list)...)
-	secrets := a.secrets(c.File)
+	help, err := c.help(a, list)
+	if err != nil {
+		return err
+	}
 	changes := 0
 	plans := map[string][]console.Change{}
 	err = eachHost(a, list, c.Many, func(ctx context.Context, client *console.Client) ([]console.Change, error) {
-		return client.PlanState(ctx, want, secrets)
+		plan, err := client.PlanState(ctx, want, help)
+		return plan, pkiHint(err)
 	}, func(h hosts.Host, plan []console.Change, bad *failure) error {
 		if bad != nil {
 			return out.failed(changeRecord{Host: h.Name, Error: problemOf(bad)}, len(list) > 1, failedRow(h, bad))
@@ -279,11 +274,11 @@ func (c *stateApplyCmd) Run(a *app) error {
 			return usage("--yes answers beforehand", "canceled; nothing was changed")
 		}
 	}
-	return c.apply(a, list, want, secrets, plans, out)
+	return c.apply(a, list, want, help, plans, out)
 }
 
 // apply carries the plans out. They are made anew on the connection that carries them out.
-func (c *stateApplyCmd) apply(a *app, list []hosts.Host, want *console.State, secrets console.Secrets, plans map[string][]console.Change, out *printer) error {
+func (c *stateApplyCmd) apply(a *app, list []hosts.Host, want *console.State, help *console.StateHelp, plans map[string][]console.Change, out *printer) error {
 	var mu sync.Mutex
 	var todo []hosts.Host
 	names := map[string]string{}
@@ -294,16 +289,16 @@ func (c *stateApplyCmd) apply(a *app, list []hosts.Host, want *console.State, se
 		}
 	}
 	return eachHost(a, todo, c.Many, func(ctx context.Context, client *console.Client) (struct{}, error) {
-		plan, err := client.PlanState(ctx, want, secrets)
+		plan, err := client.PlanState(ctx, want, help)
 		if err != nil {
-			return struct{}{}, err
+			return struct{}{}, pkiHint(err)
 		}
-		return struct{}{}, client.ApplyState(ctx, plan, func(change console.Change) {
+		return struct{}{}, pkiHint(client.ApplyState(ctx, plan, func(change console.Change) {
 			mu.Lock()
 			defer mu.Unlock()
 			r := changeOf(names[client.Address()], change, true)
 			out.record(r, r.cells()...)
-		})
+		}))
 	}, func(h hosts.Host, _ struct{}, bad *failure) error {
 		if bad == nil {
 			return nil

@@ -96,6 +96,19 @@ func ParseDefenseFlags(text string) (on, off uint8, err error) {
 	return on, off, nil
 }
 
+// flagNames writes what [ParseDefenseFlags] reads, one by one.
+func flagNames(on, off uint8) (flags []string) {
+	for i, name := range tcpFlagNames {
+		if on>>i&1 != 0 {
+			flags = append(flags, name)
+		}
+		if off>>i&1 != 0 {
+			flags = append(flags, "!"+name)
+		}
+	}
+	return flags
+}
+
 // Protocols by name.
 var protocolNames = map[string]uint8{"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "ospf": 89, "sctp": 132}
 
@@ -109,6 +122,16 @@ func ParseDefenseProtocol(text string) (uint8, error) {
 		return 0, fmt.Errorf("%w: protocol %q is neither a number nor a name such as tcp, udp, icmp", ErrUsage, text)
 	}
 	return uint8(n), nil
+}
+
+// protocolName writes what [ParseDefenseProtocol] reads.
+func protocolName(n uint8) string {
+	for name, p := range protocolNames {
+		if p == n {
+			return name
+		}
+	}
+	return strconv.Itoa(int(n))
 }
 
 // ParseDefensePorts reads "80" or "8000-8099". Errors wrap [ErrUsage].
@@ -154,11 +177,9 @@ func (f *DefenseFilter) Match() string {
 	}
 	words = append(words, "IPv"+strconv.Itoa(f.Version))
 	if f.Protocol != nil {
-		name := "protocol " + strconv.Itoa(int(*f.Protocol))
-		for n, p := range protocolNames {
-			if p == *f.Protocol {
-				name = n
-			}
+		name := protocolName(*f.Protocol)
+		if _, unknown := strconv.Atoi(name); unknown == nil {
+			name = "protocol " + name
 		}
 		words = append(words, name)
 	}
@@ -179,16 +200,7 @@ func (f *DefenseFilter) Match() string {
 			words = append(words, fmt.Sprintf("ports %d-%d", p[0], p[1]))
 		}
 	}
-	var flags []string
-	for i, name := range tcpFlagNames {
-		if f.FlagsOn>>i&1 != 0 {
-			flags = append(flags, name)
-		}
-		if f.FlagsOff>>i&1 != 0 {
-			flags = append(flags, "!"+name)
-		}
-	}
-	if flags != nil {
+	if flags := flagNames(f.FlagsOn, f.FlagsOff); flags != nil {
 		words = append(words, "flags "+strings.Join(flags, ","))
 	}
 	if f.DSCP != nil {

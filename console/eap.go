@@ -64,6 +64,25 @@ func eapWord(n uint16, old bool) string {
 	return fmt.Sprintf("unknown (%d)", n)
 }
 
+// String tells all but the password: "peap-mschapv2 as EXAMPLE\\desk7".
+func (e EAP) String() string {
+	name := e.Username
+	if e.Domain != "" {
+		name = e.Domain + `\` + name
+	}
+	text := e.Protocol + " as " + name
+	server := e.ServerName
+	if e.ServerSuffix {
+		server = "*." + server
+	}
+	for _, part := range []struct{ word, value string }{{"roaming as", e.RoamingIdentity}, {"to", server}, {"with", e.ClientCertificate}, {"judged by", e.CACertificate}} {
+		if part.value != "" {
+			text += ", " + part.word + " " + part.value
+		}
+	}
+	return text
+}
+
 // wantsClient reports whether the protocol needs a certificate of the client.
 func (e *EAP) wantsClient() bool { return e.Protocol == "tls" || e.Protocol == "fast-tls" }
 

@@ -238,6 +238,15 @@ func (c *Client) removePKI(ctx context.Context, id string) error {
 		return err
 	}
 	cert, key := before.Certificate(id), before.Key(id)
+	if cert != nil && cert.Root && len(cert.Uses) == 0 {
+		ours, err := c.judges(ctx, cert)
+		if err != nil {
+			return err
+		}
+		if ours {
+			return &InUseError{id, []string{usedByUs}}
+		}
+	}
 	switch {
 	case cert != nil && cert.ReadOnly:
 		return fmt.Errorf("%w: it is built in", ErrUnsupported)

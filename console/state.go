@@ -21,13 +21,26 @@ type State struct {
 	Version int           `json:"version"`
 	Machine *StateMachine `json:"machine,omitempty"`
 
-	Redirection *StateRedirection `json:"redirection,omitempty"`
-	Audit       *StateAudit       `json:"audit,omitempty"`
-	Alarms      *[]StateAlarm     `json:"alarms,omitempty"`
-	Users       *[]StateUser      `json:"users,omitempty"`
-	WiFi        *StateWiFi        `json:"wifi,omitempty"`
-	Wired8021x  *StateWired8021x  `json:"wired_8021x,omitempty"`
-	Network     *StateNetwork     `json:"network,omitempty"`
+	Time         *StateTime        `json:"time,omitempty"`
+	Redirection  *StateRedirection `json:"redirection,omitempty"`
+	Features     *StateFeatures    `json:"features,omitempty"`
+	KVM          *StateKVM         `json:"kvm,omitempty"`
+	Consent      *StateConsent     `json:"consent,omitempty"`
+	PowerPolicy  *StatePowerPolicy `json:"power_policy,omitempty"`
+	Audit        *StateAudit       `json:"audit,omitempty"`
+	Alarms       *[]StateAlarm     `json:"alarms,omitempty"`
+	Users        *[]StateUser      `json:"users,omitempty"`
+	Kerberos     *StateKerberos    `json:"kerberos,omitempty"`
+	TrustedRoots *[]StateRoot      `json:"trusted_roots,omitempty"`
+
+	WiFi       *StateWiFi       `json:"wifi,omitempty"`
+	Wired8021x *StateWired8021x `json:"wired_8021x,omitempty"`
+	CIRA       *StateCIRA       `json:"cira,omitempty"`
+	Defense    *StateDefense    `json:"defense,omitempty"`
+	Presence   *[]StateWatchdog `json:"presence,omitempty"`
+	Alerts     *[]StateAlert    `json:"alerts,omitempty"`
+	Network    *StateNetwork    `json:"network,omitempty"`
+	TLS        *StateTLS        `json:"tls,omitempty"`
 }
 
 // StateMachine tells whose state was saved. It is not applied.
@@ -59,26 +72,68 @@ func (c Change) String() string {
 }
 
 // A stateSection is one part of a State: how it is read, and what must be done for it to become another. Sections are
-// applied in their order; the network is last, as it may cut the connection.
+// applied in their order: what others need comes first, and what may cut the connection last. TLS is the very last, as a
+// Client is of no use after it.
 //
 // To add one: a field of State, a file state_<section>.go with read and plan, and a line here.
 var stateSections = []struct {
 	name string
 	has  func(s *State) bool
 	read func(ctx context.Context, c *Client, s *State) error
-	plan func(c *Client, now, want *State, secret Secrets) ([]Change, error)
+	plan func(c *Client, now, want *State, help *StateHelp) ([]Change, error)
 }{
+	{"time", func(s *State) bool { return s.Time != nil }, readStateTime, planTime},
 	{"redirection", func(s *State) bool { return s.Redirection != nil }, readStateRedirection, planRedirection},
+	{"features", func(s *State) bool { return s.Features != nil }, readStateFeatures, planFeatures},
+	{"kvm", func(s *State) bool { return s.KVM != nil }, readStateKVM, planKVM},
+	{"consent", func(s *State) bool { return s.Consent != nil }, readStateConsent, planConsent},
 	{"audit", func(s *State) bool { return s.Audit != nil }, readStateAudit, planAudit},
 	{"alarms", func(s *State) bool { return s.Alarms != nil }, readStateAlarms, planAlarms},
 	{"users", func(s *State) bool { return s.Users != nil }, readStateUsers, planUsers},
+	{"kerberos", func(s *State) bool { return s.Kerberos != nil }, readStateKerberos, planKerberos},
+	{"trusted_roots", func(s *State) bool { return s.TrustedRoots != nil }, readStateRoots, planNewRoots},
 	{"wifi", func(s *State) bool { return s.WiFi != nil }, readStateWiFi, planWiFi},
 	{"wired_8021x", func(s *State) bool { return s.Wired8021x != nil }, readStateWired8021x, planWired8021x},
+	{"cira", func(s *State) bool { return s.CIRA != nil }, readStateCIRA, planCIRA},
+	{"trusted_roots", func(s *State) bool { return s.TrustedRoots != nil }, readStateRoots, planOldRoots},
+	{"defense", func(s *State) bool { return s.Defense != nil }, readStateDefense, planDefense},
+	{"presence", func(s *State) bool { return s.Presence != nil }, readStatePresence, planPresence},
+	{"alerts", func(s *State) bool { return s.Alerts != nil }, readStateAlerts, planAlerts},
+	{"power_policy", func(s *State) bool { return s.PowerPolicy != nil }, readStatePowerPolicy, planPowerPolicy},
 	{"network", func(s *State) bool { return s.Network != nil }, readStateNetwork, planNetwork},
+	{"cira", func(s *State) bool { return s.CIRA != nil && s.CIRA.Home != nil }, readStateCIRA, planHome},
+	{"tls", func(s *State) bool { return s.TLS != nil }, readStateTLS, planTLS},
 }
 
 // Secrets finds the secret that a State names, such as the content of a file. The error tells why it cannot.
 type Secrets func(name string) (string, error)
+
+// A StateHelp is what applying a State needs beside the machine. What is nil is refused when it is needed.
+type StateHelp struct {
+	Secret Secrets
+
+	// TLS switches TLS on or off, as it is told by the State, on the machine of a Client.
+	TLS func(ctx context.Context, c *Client, want StateTLS) error
+}
+
+func (h *StateHelp) secret(name string) (string, error) {
+	if h == nil || h.Secret == nil {
+		return "", errors.New("nobody to ask for it")
+	}
+	return h.Secret(name)
+}
+
+// named finds the secret that something new needs: field is what should say where it is.
+func (h *StateHelp) named(field, name, of string) (string, error) {
+	if name == "" {
+		return "", fmt.Errorf("%w: %s does not say where the secret of %s is", ErrUsage, field, of)
+	}
+	value, err := h.secret(name)
+	if err != nil {
+		return "", fmt.Errorf("%w: secret of %s: %w", ErrUsage, of, err)
+	}
+	return value, nil
+}
 
 // SaveState reads the whole configuration. What the machine does not have is left out.
 func (c *Client) SaveState(ctx context.Context) (*State, error) {
@@ -89,17 +144,21 @@ func (c *Client) SaveState(ctx context.Context) (*State, error) {
 	}
 	s.Machine.UUID, s.Machine.Release, s.Machine.Mode = info.UUID, info.Version, info.ControlMode
 	for _, section := range stateSections {
+		if section.has(s) {
+			continue // read already
+		}
 		if err := section.read(ctx, c, s); err != nil && !isAbsent(err) && !errors.Is(err, ErrUnsupported) {
 			return nil, fmt.Errorf("save state: %s: %w", section.name, err)
 		}
 	}
+	s.Time = nil // passes by itself
 	return s, nil
 }
 
 // PlanState tells what must change for the machine to be as want says, in the order in which it is to be done; nothing
 // if it is so already. Only the parts that want has are read. A State that makes no sense is an error that wraps
 // [ErrUsage]; what the machine cannot do wraps [ErrUnsupported].
-func (c *Client) PlanState(ctx context.Context, want *State, secret Secrets) ([]Change, error) {
+func (c *Client) PlanState(ctx context.Context, want *State, help *StateHelp) ([]Change, error) {
 	if want.Version != StateVersion {
 		return nil, fmt.Errorf("%w: a state of version %d; this program knows %d", ErrUsage, want.Version, StateVersion)
 	}
@@ -109,14 +168,17 @@ func (c *Client) PlanState(ctx context.Context, want *State, secret Secrets) ([]
 		if !section.has(want) {
 			continue
 		}
-		err := section.read(ctx, c, now)
+		var err error
+		if !section.has(now) {
+			err = section.read(ctx, c, now)
+		}
 		if err == nil && !section.has(now) {
 			err = ErrUnsupported
 		}
 		if err != nil {
 			return nil, fmt.Errorf("state: %s: %w", section.name, err)
 		}
-		changes, err := section.plan(c, now, want, secret)
+		changes, err := section.plan(c, now, want, help)
 		if err != nil {
 			return nil, fmt.Errorf("state: %s: %w", section.name, err)
 		}

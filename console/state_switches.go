@@ -32,7 +32,7 @@ func readStateRedirection(ctx context.Context, c *Client, s *State) error {
 	return err
 }
 
-func planRedirection(c *Client, now, want *State, _ Secrets) (out []Change, err error) {
+func planRedirection(c *Client, now, want *State, _ *StateHelp) (out []Change, err error) {
 	w := want.Redirection
 	if w.KVM != nil && now.Redirection.KVM == nil {
 		return nil, fmt.Errorf("%w: the machine has no KVM", ErrUnsupported)
@@ -101,7 +101,7 @@ func readStateAudit(ctx context.Context, c *Client, s *State) error {
 	return nil
 }
 
-func planAudit(c *Client, now, want *State, _ Secrets) (out []Change, err error) {
+func planAudit(c *Client, now, want *State, _ *StateHelp) (out []Change, err error) {
 	n, w := now.Audit, want.Audit
 	for _, list := range []struct {
 		subject   string

@@ -52,7 +52,7 @@ func readStateUsers(ctx context.Context, c *Client, s *State) error {
 	return nil
 }
 
-func planUsers(c *Client, now, want *State, secret Secrets) (out []Change, err error) {
+func planUsers(c *Client, now, want *State, help *StateHelp) (out []Change, err error) {
 	err = compared(*now.Users, *want.Users, (*StateUser).id, func(n, w *StateUser) error {
 		if w == nil {
 			id := n.id()
@@ -82,7 +82,7 @@ func planUsers(c *Client, now, want *State, secret Secrets) (out []Change, err e
 				if w.PasswordFrom == "" {
 					return fmt.Errorf("%w: account %s is new, and password_from does not say where its password is", ErrUsage, w.Name)
 				}
-				if password, err = secret(w.PasswordFrom); err != nil {
+				if password, err = help.secret(w.PasswordFrom); err != nil {
 					return fmt.Errorf("%w: password of %s: %w", ErrUsage, w.Name, err)
 				}
 				if err := CheckPassword(password); err != nil {
@@ -151,7 +151,7 @@ func readStateAlarms(ctx context.Context, c *Client, s *State) error {
 	return nil
 }
 
-func planAlarms(c *Client, now, want *State, _ Secrets) (out []Change, err error) {
+func planAlarms(c *Client, now, want *State, _ *StateHelp) (out []Change, err error) {
 	err = compared(*now.Alarms, *want.Alarms, func(a *StateAlarm) string { return a.Name }, func(n, w *StateAlarm) error {
 		remove := func(ctx context.Context) error {
 			_, err := c.RemoveAlarms(ctx, n.Name)
