@@ -19,6 +19,7 @@ type localCmd struct {
 	Activate   localActivateCmd   `cmd:"" like:"AmtCCM;System status" help:"Set the AMT of this PC up."`
 	Upgrade    localUpgradeCmd    `cmd:"" like:"System status" help:"Take the AMT of this PC from client to admin control mode."`
 	Deactivate localDeactivateCmd `cmd:"" like:"AmtDeactivate;AmtAcmDeactivate" help:"Take the AMT of this PC out of management."`
+	Config     localConfigCmd     `cmd:"" help:"Have AMT look for a setup server that sets it up, or not."`
 }
 
 // localName is how the PC is called that a command runs on.
