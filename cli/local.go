@@ -66,12 +66,16 @@ func localFailure(err error) error {
 	return &failure{code, err, hint}
 }
 
-type localInfoCmd struct{ Bus }
+type localInfoCmd struct {
+	Post string `placeholder:"URL" help:"Also send the record to a web server (https), as JSON."`
+	Bus
+}
 
 func (localInfoCmd) Help() string {
 	return "Asks AMT over the management engine interface of this PC; no account is needed, but the right to open the device, which is root's. " +
 		"--bus asks a virtual machine.\n\n" +
-		example("sudo outband local info", "outband local info --bus unix:/run/user/1000/me.sock", "sudo outband local info -o json")
+		example("sudo outband local info", "outband local info --bus unix:/run/user/1000/me.sock", "sudo outband local info -o json",
+			"sudo outband local info --post https://inventory.example/amt")
 }
 
 // A localInfo is what AMT tells programs on its PC.
@@ -121,6 +125,13 @@ type localHash struct {
 }
 
 func (c *localInfoCmd) Run(a *app) error {
+	var to *reportTo
+	if c.Post != "" {
+		var err error
+		if to, err = a.newReportTo(c.Post); err != nil {
+			return err
+		}
+	}
 	out := a.printer()
 	fail := func(err error) error {
 		f := judge(localFailure(err))
@@ -154,7 +165,10 @@ func (c *localInfoCmd) Run(a *app) error {
 			lines = append(lines, [2]string{"Root", fmt.Sprintf("%s, %s, %s %s", h.Name, state, h.Algorithm, h.Hash)})
 		}
 	}
-	return out.object(r, "", lines...)
+	if err := out.object(r, "", lines...); err != nil || to == nil {
+		return err
+	}
+	return to.send(a.ctx, r)
 }
 
 func orNone(text string) string {
