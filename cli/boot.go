@@ -117,6 +117,9 @@ func (c *BootChoice) do(a *app, req console.BootRequest) error {
 	}
 	out := a.printer(hostColumn(list), column{"NEXT BOOT", 12}, column{"POWER", 0})
 	return eachHost(a, list, c.Many, agreed(a, len(list), func(ctx context.Context, client *console.Client) (console.BootResult, error) {
+		if req.Device == console.BootIDERCD || req.Device == console.BootIDERFloppy {
+			a.remarkDrives(ctx, client)
+		}
 		return client.Boot(ctx, req)
 	}), func(h hosts.Host, res console.BootResult, bad *failure) error {
 		r := bootRecord{Host: h.Name, OK: bad == nil, Device: string(req.Device), Armed: res.Status.Armed}

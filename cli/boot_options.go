@@ -108,7 +108,7 @@ type (
 )
 
 func (bootIDERCmd) Help() string {
-	return "The session that serves the image must be open before the machine starts, and stay open.\n\n" +
+	return "The session that serves the image must be open before the machine starts, and stay open; a warning tells if there is none.\n\n" +
 		example("outband boot ider nuc1 --now", "outband boot ider nuc1 --floppy --secure-boot off")
 }
 

@@ -17,7 +17,7 @@ type hostAddCmd struct {
 	Name    string   `arg:"" help:"What to call the machine."`
 	Address string   `arg:"" optional:"" help:"DNS name or IP address, with :PORT if it is unusual; default is the name."`
 	Trust   bool     `help:"Believe the certificate that the machine shows now, without asking."`
-	Replace bool     `help:"Replace an entry of that name."`
+	Replace bool     `help:"Replace an entry of that name; what is not said anew stays: tags, note, account, client certificate, and the password if the address stays."`
 	Blind   bool     `help:"Do not look at the machine, which may be off or unplugged."`
 	Tag     []string `placeholder:"TAG" help:"Put the machine in a group: @TAG means all of it; may be repeated."`
 	Note    string   `placeholder:"TEXT" help:"Something for people."`
@@ -70,7 +70,8 @@ func (c *hostAddCmd) Run(a *app) error {
 // entry makes the entry of what was typed.
 func (c *hostAddCmd) entry(a *app, db *hosts.DB) (hosts.Host, error) {
 	var h hosts.Host
-	if _, err := db.Get(c.Name); err == nil && !c.Replace {
+	old, err := db.Get(c.Name)
+	if err == nil && !c.Replace {
 		return h, usage("--replace replaces it", "there is a host %q already", c.Name)
 	}
 	var none *hosts.DB
@@ -89,10 +90,27 @@ func (c *hostAddCmd) entry(a *app, db *hosts.DB) (hosts.Host, error) {
 	if a.Pin != "" {
 		h.Pin, _ = hosts.ParsePin(a.Pin) // checked before
 	}
+	h = c.keep(h, old)
 	if err := h.Validate(); err != nil {
 		return h, usage("", "%w", err)
 	}
 	return h, nil
+}
+
+// keep fills what was not said anew from the entry that is replaced, if there is one. How the machine is reached and
+// believed is found out again.
+func (c *hostAddCmd) keep(h, old hosts.Host) hosts.Host {
+	if h.Tags == nil {
+		h.Tags = old.Tags
+	}
+	h.Note, h.User = first(h.Note, old.Note), first(h.User, old.User)
+	if h.CertFile == "" {
+		h.CertFile, h.KeyFile = old.CertFile, old.KeyFile
+	}
+	if !c.NoStore && h.Address == old.Address && h.Username() == old.Username() {
+		h.TakePassword(old)
+	}
+	return h
 }
 
 // probe looks at the machine and completes the entry.

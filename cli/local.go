@@ -19,6 +19,7 @@ type localCmd struct {
 	Activate   localActivateCmd   `cmd:"" like:"AmtCCM;System status" help:"Set the AMT of this PC up."`
 	Upgrade    localUpgradeCmd    `cmd:"" like:"System status" help:"Take the AMT of this PC from client to admin control mode."`
 	Deactivate localDeactivateCmd `cmd:"" like:"AmtDeactivate;AmtAcmDeactivate" help:"Take the AMT of this PC out of management."`
+	Config     localConfigCmd     `cmd:"" help:"Have AMT look for a setup server that sets it up, or not."`
 }
 
 // localName is how the PC is called that a command runs on.
@@ -65,12 +66,16 @@ func localFailure(err error) error {
 	return &failure{code, err, hint}
 }
 
-type localInfoCmd struct{ Bus }
+type localInfoCmd struct {
+	Post string `placeholder:"URL" help:"Also send the record to a web server (https), as JSON."`
+	Bus
+}
 
 func (localInfoCmd) Help() string {
 	return "Asks AMT over the management engine interface of this PC; no account is needed, but the right to open the device, which is root's. " +
 		"--bus asks a virtual machine.\n\n" +
-		example("sudo outband local info", "outband local info --bus unix:/run/user/1000/me.sock", "sudo outband local info -o json")
+		example("sudo outband local info", "outband local info --bus unix:/run/user/1000/me.sock", "sudo outband local info -o json",
+			"sudo outband local info --post https://inventory.example/amt")
 }
 
 // A localInfo is what AMT tells programs on its PC.
@@ -120,6 +125,13 @@ type localHash struct {
 }
 
 func (c *localInfoCmd) Run(a *app) error {
+	var to *reportTo
+	if c.Post != "" {
+		var err error
+		if to, err = a.newReportTo(c.Post); err != nil {
+			return err
+		}
+	}
 	out := a.printer()
 	fail := func(err error) error {
 		f := judge(localFailure(err))
@@ -153,7 +165,10 @@ func (c *localInfoCmd) Run(a *app) error {
 			lines = append(lines, [2]string{"Root", fmt.Sprintf("%s, %s, %s %s", h.Name, state, h.Algorithm, h.Hash)})
 		}
 	}
-	return out.object(r, "", lines...)
+	if err := out.object(r, "", lines...); err != nil || to == nil {
+		return err
+	}
+	return to.send(a.ctx, r)
 }
 
 func orNone(text string) string {

@@ -139,8 +139,8 @@ type account struct {
 	Many
 }
 
-// do changes an account on every machine and shows it as it was read again.
-func (c *account) do(a *app, change func(ctx context.Context, client *console.Client) (console.User, error)) error {
+// do changes an account on every machine and shows it as it was read again. then, if any, is told of each that worked.
+func (c *account) do(a *app, change func(ctx context.Context, client *console.Client) (console.User, error), then ...func(h hosts.Host, u console.User)) error {
 	list, err := a.targets(c.Hosts)
 	if err != nil {
 		return err
@@ -149,6 +149,9 @@ func (c *account) do(a *app, change func(ctx context.Context, client *console.Cl
 	return eachHost(a, list, c.Many, change, func(h hosts.Host, u console.User, bad *failure) error {
 		if bad != nil {
 			return out.failed(userRecord{Host: h.Name, Name: c.Name, Error: problemOf(bad)}, len(list) > 1, failedRow(h, bad))
+		}
+		for _, f := range then {
+			f(h, u)
 		}
 		r := newUserRecord(h.Name, u)
 		return out.record(r, r.cells()...)
@@ -205,8 +208,9 @@ type userSetCmd struct {
 }
 
 func (userSetCmd) Help() string {
-	return realmHelp + passwordHelp + example("outband user set ops nuc1 --realm info,remote-control", "outband user set admin nuc1 --change-password",
-		"outband user set admin nuc1 --rename root")
+	return realmHelp + passwordHelp + "If it is the account under which the machine is in the hosts database, the entry gets the new name and password too.\n\n" +
+		example("outband user set ops nuc1 --realm info,remote-control", "outband user set admin nuc1 --change-password",
+			"outband user set admin nuc1 --rename root")
 }
 
 func (c *userSetCmd) Run(a *app) error {
@@ -229,7 +233,7 @@ func (c *userSetCmd) Run(a *app) error {
 	}
 	return c.do(a, func(ctx context.Context, client *console.Client) (console.User, error) {
 		return client.ChangeUser(ctx, c.Name, change)
-	})
+	}, func(h hosts.Host, u console.User) { a.keepUp(h, c.Name, u.Name, change.Password) })
 }
 
 type (

@@ -79,6 +79,9 @@ func (h *Host) SetPassword(password string) {
 	}
 }
 
+// TakePassword gives h the password of another entry of the same database, without decrypting it.
+func (h *Host) TakePassword(from Host) { h.password = from.password }
+
 // HasTag reports whether h carries the tag; case does not count.
 func (h Host) HasTag(tag string) bool {
 	return slices.ContainsFunc(h.Tags, func(t string) bool { return strings.EqualFold(t, tag) })
