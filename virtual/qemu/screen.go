@@ -28,13 +28,16 @@ type screen struct {
 
 	mu     sync.Mutex // guards what follows
 	p      *process   // nil: off
-	client *rfb.Client
 	users  int
 	end    context.CancelFunc // of the goroutines below
 	wg     sync.WaitGroup
 	turned chan struct{} // closed when p changes
 	code   string
 	drawn  chan struct{} // capacity 1: code has changed
+
+	typing sync.Mutex          // guards what follows; held while input is sent
+	client *rfb.Client         // the session with QEMU
+	typed  []rfb.ClientMessage // while there is none yet
 }
 
 func (s *screen) init() {
@@ -122,37 +125,52 @@ func (s *screen) watch(ctx context.Context, p *process, turned <-chan struct{}) 
 	return nil
 }
 
-// use takes a session for input.
+// maxTyped bounds what is kept of input until the session with QEMU stands.
+const maxTyped = 256
+
+// use takes a session for input, nil for none. What was typed while it was on its way comes first.
 func (s *screen) use(c *rfb.Client) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.typing.Lock()
+	defer s.typing.Unlock()
 	s.client = c
+	for _, m := range s.typed {
+		if c != nil {
+			c.Send(m) // a session that has ended takes none
+		}
+	}
+	s.typed = nil
 }
 
-func (s *screen) input() *rfb.Client {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.client
+// send passes input on.
+func (s *screen) send(m rfb.ClientMessage) {
+	s.typing.Lock()
+	defer s.typing.Unlock()
+	switch {
+	case s.client != nil:
+		s.client.Send(m) // likewise
+	case len(s.typed) < maxTyped:
+		s.typed = append(s.typed, m)
+	}
 }
 
 // KeyEvent presses or releases a key, named by its place on a US keyboard. It needs an open screen.
 func (m *Machine) KeyEvent(k rfb.KeyEvent) {
-	m.mu.Lock()
-	locked := m.boot.Plan.LockKeyboard
-	m.mu.Unlock()
-	if c := m.screen.input(); c != nil && !locked {
-		c.Send(k.Scan()) // a session that has ended takes none
+	if m.takesInput() {
+		m.screen.send(k.Scan())
 	}
 }
 
 // PointerEvent moves the pointer and sets its buttons. It needs an open screen.
 func (m *Machine) PointerEvent(e rfb.PointerEvent) {
-	m.mu.Lock()
-	locked := m.boot.Plan.LockKeyboard
-	m.mu.Unlock()
-	if c := m.screen.input(); c != nil && !locked {
-		c.Send(e) // likewise
+	if m.takesInput() {
+		m.screen.send(e)
 	}
+}
+
+func (m *Machine) takesInput() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.p != nil && !m.boot.Plan.LockKeyboard
 }
 
 // ShowCode draws the user consent code over the guest's picture.
