@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/outband/outband/wire/rfb"
 )
@@ -310,4 +311,78 @@ func transcode(b *testing.B, t tape, e rfb.Encoding) {
 	b.ReportMetric(float64(frames)/spent.Seconds(), "frames/core-s")
 	b.ReportMetric(float64(size)/float64(frames), "wire-B")
 	b.ReportMetric(float64(len(t.updates[0])), "amt-B")
+}
+
+// BenchmarkKVMLink is a screen that changes as fast as a console can see it, over a line with a round trip of 40 ms: each
+// picture is asked for when the last one has come, so no more than 25 of them fit in a second. What is measured ends when
+// the picture is in the console's frame; beside it stands the floor, as many bytes asked and answered by plain TCP.
+func BenchmarkKVMLink(b *testing.B) {
+	const delay = 40 * time.Millisecond
+	for _, s := range []scene{scenes[2], scenes[3]} {
+		size := len(record(b, s, false, 2).updates[0])
+		b.Run(s.name+"/floor", func(b *testing.B) { exchange(b, delay, len(nextUpdate), size) })
+		b.Run(s.name+"/outband", func(b *testing.B) { watchScreen(b, s, delay) })
+	}
+}
+
+func watchScreen(b *testing.B, s scene, delay time.Duration) {
+	f, err := rfb.NewFrame(screenWidth, screenHeight)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var pictures [2][]uint32
+	for n := range pictures {
+		pictures[n] = make([]uint32, screenWidth*screenHeight)
+		s.draw(pictures[n], n)
+		if n == 0 {
+			copy(pictures[1], pictures[0])
+		}
+	}
+	show := func(n int) {
+		f.Draw(0, 0, screenWidth, screenHeight, pictures[n%2], screenWidth)
+		f.Publish()
+	}
+	show(0)
+	near, far := link(b, delay)
+	seen, next := make(chan struct{}, 1), make(chan int, 2)
+	frames := 0
+	o := rfb.ClientOptions{Encodings: []rfb.Encoding{rfb.EncodingZRLE, rfb.EncodingRaw, rfb.EncodingDesktopSize}, Updated: func(int, int) {
+		frames++
+		next <- frames // there is something new by the time the next request arrives
+		seen <- struct{}{}
+	}}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for n := range next {
+			show(n)
+		}
+	})
+	defer wg.Wait()
+	defer close(next)
+	var d *rfb.Device
+	var derr error
+	accepted := make(chan struct{})
+	wg.Go(func() {
+		d, derr = rfb.Accept(b.Context(), far, f, rfb.DeviceOptions{})
+		close(accepted)
+	})
+	c, err := rfb.Connect(b.Context(), near, o)
+	<-accepted
+	if err != nil || derr != nil {
+		b.Fatal(err, derr)
+	}
+	defer d.Close()
+	defer c.Close()
+	<-seen
+	start := time.Now()
+	n := 0
+	for b.Loop() {
+		select {
+		case <-seen:
+		case <-c.Done():
+			b.Fatal(c.Err())
+		}
+		n++
+	}
+	b.ReportMetric(float64(n)/time.Since(start).Seconds(), "frames/s")
 }
