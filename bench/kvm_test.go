@@ -272,11 +272,14 @@ func BenchmarkTranscode(b *testing.B) {
 
 func transcode(b *testing.B, t tape, e rfb.Encoding) {
 	source := newPlayer(slices.Clone(t.first))
-	c, err := rfb.Connect(b.Context(), source, rfb.ClientOptions{Encodings: []rfb.Encoding{rfb.EncodingZRLE, rfb.EncodingRaw, rfb.EncodingDesktopSize}})
+	drawn := make(chan struct{}, 1)
+	c, err := rfb.Connect(b.Context(), source, rfb.ClientOptions{Encodings: []rfb.Encoding{rfb.EncodingZRLE, rfb.EncodingRaw, rfb.EncodingDesktopSize},
+		Updated: func(int, int) { drawn <- struct{}{} }})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer c.Close()
+	<-drawn
 	sink := newWatcher(rfb.RGB8888, e)
 	v, err := rfb.View(b.Context(), sink, c.Frame, rfb.ViewerOptions{Name: "bench"})
 	if err != nil {
@@ -287,6 +290,11 @@ func transcode(b *testing.B, t tape, e rfb.Encoding) {
 	size, frames := 0, 0
 	frame := func() {
 		source.play(t.updates[frames%len(t.updates)])
+		select {
+		case <-drawn:
+		case <-c.Done():
+			b.Fatal(c.Err())
+		}
 		select {
 		case n := <-sink.updates:
 			size += n
