@@ -39,7 +39,7 @@ func ways(format PixelFormat) []way {
 		var plain []byte
 		return func(out []byte, t *Tile) []byte {
 			plain = w.append(plain[:0], t)
-			return z.append(out, plain, compress)
+			return z.append(out, plain, effortOf(compress))
 		}
 	}
 	tight := &tightWriter{}
@@ -89,7 +89,7 @@ func BenchmarkDecode(b *testing.B) {
 				encode := func() {
 					for n, i := range list {
 						f.Fetch(&look, i, &tiles[n])
-						packed[n] = z.append(nil, w.append(nil, &tiles[n]), compress)
+						packed[n] = z.append(nil, w.append(nil, &tiles[n]), effortOf(compress))
 					}
 				}
 				encode()

@@ -74,8 +74,11 @@ type Client struct {
 	pointer pointer
 	channel channel
 
-	buf []byte
-	pix []uint32
+	buf  []byte
+	pix  []uint32
+	ask  []byte                             // the request for the next update
+	draw func(x, y, w, h int, pix []uint32) // a tile of the rectangle at, made once
+	at   Rect
 }
 
 // Connect opens a session on conn, on which the machine speaks first, and draws until ctx ends, the connection does, or
@@ -114,6 +117,9 @@ func (c *Client) start() (err error) {
 	c.setPhase(PhaseSettings)
 	c.raw, c.tiles.p = newPacking(c.o.Format, false), newPacking(c.o.Format, true)
 	c.pix = make([]uint32, TileSize*TileSize)
+	c.draw = func(x, y, w, h int, pix []uint32) {
+		c.Frame.Draw(int(c.at.X)+x, int(c.at.Y)+y, w, h, pix, w)
+	}
 	// The format is always set: some firmware keeps that of the last session.
 	b := SetPixelFormat{c.o.Format}.Append(SetEncodings{c.o.Encodings}.Append(nil))
 	if d := c.o.Decimation; d != 0 {
@@ -317,7 +323,8 @@ func (c *Client) update() error {
 			return context.Cause(c.ctx)
 		}
 	}
-	return c.write(c.request(nil, !resized))
+	c.ask = c.request(c.ask[:0], !resized)
+	return c.write(c.ask)
 }
 
 // rect reads the pixels of a rectangle and draws them. size is how many bytes they were.
@@ -330,10 +337,11 @@ func (c *Client) rect(r Rect) (size int, err error) {
 	case EncodingRaw:
 		return c.rawRect(r)
 	case EncodingZRLE:
-		n, err := readU32(c.r)
+		head, err := c.take(4)
 		if err != nil {
 			return 0, err
 		}
+		n := binary.BigEndian.Uint32(head)
 		// No tile is longer than its pixels as runs of one, and zlib adds little.
 		if most := 1024 + 8*w*h; int64(n) > int64(most) {
 			return 0, fmt.Errorf("%d bytes: %w", n, ErrTooLong)
@@ -342,9 +350,8 @@ func (c *Client) rect(r Rect) (size int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		return 4 + int(n), c.tiles.rect(b, w, h, c.pix, func(x, y, w, h int, pix []uint32) {
-			c.Frame.Draw(int(r.X)+x, int(r.Y)+y, w, h, pix, w)
-		})
+		c.at = r
+		return 4 + int(n), c.tiles.rect(b, w, h, c.pix, c.draw)
 	}
 	return 0, fmt.Errorf("not asked for: %w", ErrProtocol)
 }

@@ -71,11 +71,3 @@ func (d *Device) picture() *Frame {
 	}
 	return d.shown
 }
-
-// changed returns what is closed when there is something new to be seen; nil if there is already.
-func (d *Device) changed() <-chan struct{} {
-	if d.halved {
-		return d.shown.after(&d.half.look)
-	}
-	return d.shown.after(&d.look)
-}

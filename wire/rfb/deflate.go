@@ -9,9 +9,20 @@ import (
 // compressed blocks with a sync flush. Compressed data never refers to what went before as stored.
 type deflater struct {
 	headed bool
-	w      *flate.Writer // nil while blocks are stored
+	w      *flate.Writer // looks for repetitions; nil: not made yet
+	fresh  bool          // w has not to know what went before: it would count it in its distances
+	noise  *flate.Writer // does not look for any; nil: not made yet
 	sink   sink
 }
+
+// How to squeeze.
+type effort string
+
+const (
+	store   effort = "store"   // not at all
+	repeats effort = "repeats" // what was there before is referred to
+	entropy effort = "entropy" // rare bytes are longer, and that is all: for pictures, in which nothing is there twice
+)
 
 type sink struct{ b []byte }
 
@@ -21,30 +32,39 @@ func (s *sink) Write(p []byte) (int, error) {
 }
 
 // append appends what becomes of plain, which has at most 65535 bytes.
-func (d *deflater) append(out, plain []byte, compress bool) []byte {
+func (d *deflater) append(out, plain []byte, how effort) []byte {
 	if !d.headed {
 		d.headed = true
 		out = append(out, 0x78, 0x9C)
 	}
-	if !compress {
-		d.w = nil
+	if how == store {
+		d.fresh = false
 		n := uint16(len(plain))
 		out = binary.LittleEndian.AppendUint16(append(out, 0), n)
 		return append(binary.LittleEndian.AppendUint16(out, ^n), plain...)
 	}
 	d.sink.b = out
-	if d.w == nil {
-		d.w, _ = flate.NewWriter(&d.sink, flate.BestSpeed) // fails for unknown levels only
+	w := &d.w
+	level := flate.BestSpeed
+	if how == entropy {
+		w, level = &d.noise, flate.HuffmanOnly
 	}
-	d.w.Write(plain) // fails if the sink does, which does not
-	d.w.Flush()
+	switch {
+	case *w == nil:
+		*w, _ = flate.NewWriter(&d.sink, level) // fails for unknown levels only
+	case how == repeats && !d.fresh:
+		(*w).Reset(&d.sink)
+	}
+	d.fresh = how == repeats
+	(*w).Write(plain) // fails if the sink does, which does not
+	(*w).Flush()
 	return d.sink.b
 }
 
 // appendSized is append with the length in front: u32, as ZRLE has it.
-func (d *deflater) appendSized(out, plain []byte, compress bool) []byte {
+func (d *deflater) appendSized(out, plain []byte, how effort) []byte {
 	at := len(out)
-	out = d.append(append(out, 0, 0, 0, 0), plain, compress)
+	out = d.append(append(out, 0, 0, 0, 0), plain, how)
 	binary.BigEndian.PutUint32(out[at:], uint32(len(out)-at-4))
 	return out
 }

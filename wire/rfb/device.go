@@ -65,7 +65,6 @@ var ErrIdle = errors.New("nobody touched keyboard or mouse")
 // is closed in the end.
 func Accept(ctx context.Context, conn io.ReadWriteCloser, frame *Frame, o DeviceOptions) (*Device, error) {
 	d := &Device{o: o, format: RGB565, decimation: o.Decimate}
-	d.after = d.changed
 	if err := d.open(ctx, conn, frame, d.start); err != nil {
 		return nil, err
 	}
@@ -133,8 +132,6 @@ func (d *Device) take(m ClientMessage) error {
 		d.format = m.Format
 	case SetEncodings:
 		return d.setEncodings(m.Encodings)
-	case UpdateRequest:
-		d.ask(m)
 	case KeyEvent:
 		d.touched()
 		if d.o.Key != nil {
@@ -302,5 +299,9 @@ func (d *Device) appendTile(c choice) {
 	}
 	head.Encoding = EncodingZRLE
 	d.plain = d.tiles.append(d.plain[:0], &d.tile)
-	d.out = d.z.appendSized(head.Append(d.out), d.plain, c.deflate)
+	how := store
+	if c.deflate {
+		how = repeats
+	}
+	d.out = d.z.appendSized(head.Append(d.out), d.plain, how)
 }

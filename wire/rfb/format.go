@@ -3,6 +3,7 @@ package rfb
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -178,6 +179,26 @@ func (p *packing) pack(rgb uint32) uint32 {
 	return p.r[r] | p.g[g] | p.b[b]
 }
 
+// packTile returns the pixels of a tile in the format; in room, unless they are that already.
+func (p *packing) packTile(room []uint32, t *Tile) []uint32 {
+	from := t.Pixels()
+	if p.direct {
+		return from
+	}
+	room = room[:len(from)]
+	if p.gray {
+		for i, rgb := range from {
+			room[i] = p.pack(rgb)
+		}
+		return room
+	}
+	r, g, b := &p.r, &p.g, &p.b
+	for i, rgb := range from {
+		room[i] = r[rgb>>16&0xFF] | g[rgb>>8&0xFF] | b[rgb&0xFF]
+	}
+	return room
+}
+
 // append appends one pixel.
 func (p *packing) append(out []byte, pixel uint32) []byte {
 	switch p.width {
@@ -203,6 +224,15 @@ func (p *packing) append(out []byte, pixel uint32) []byte {
 
 // appendTile appends the pixels of a tile.
 func (p *packing) appendTile(out []byte, t *Tile) []byte {
+	if p.direct && p.width == 4 && !p.big {
+		from := t.Pixels()
+		at := len(out)
+		out = slices.Grow(out, 4*len(from))[:at+4*len(from)]
+		for to := out[at:]; len(from) > 0; from, to = from[1:], to[4:] {
+			binary.LittleEndian.PutUint32(to, from[0])
+		}
+		return out
+	}
 	for _, rgb := range t.Pixels() {
 		out = p.append(out, p.pack(rgb))
 	}

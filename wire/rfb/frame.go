@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"slices"
 	"sync"
 )
 
@@ -22,6 +23,7 @@ type Frame struct {
 	last    uint64   // change
 	now     uint64   // the last change that is published
 	changed chan struct{}
+	wakes   []chan struct{} // of who watches all the time: each gets a token
 }
 
 // NewFrame returns a black screen.
@@ -107,10 +109,29 @@ func (f *Frame) publish() {
 		return
 	}
 	f.now = f.last
+	for _, c := range f.wakes {
+		select {
+		case c <- struct{}{}:
+		default: // it has one
+		}
+	}
 	if f.changed != nil {
 		close(f.changed)
 		f.changed = nil
 	}
+}
+
+// watch has c, which has room for one token, get one whenever something is published, until unwatch.
+func (f *Frame) watch(c chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wakes = append(f.wakes, c)
+}
+
+func (f *Frame) unwatch(c chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wakes = slices.DeleteFunc(f.wakes, func(w chan struct{}) bool { return w == c })
 }
 
 // A Look is what one watcher has seen of a Frame. The zero Look has seen nothing.

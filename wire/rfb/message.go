@@ -220,7 +220,7 @@ func ParseClientMessage(b []byte) (m ClientMessage, rest []byte, err error) {
 		}
 		m = SetEncodings{list}
 	case typeUpdateRequest:
-		m = UpdateRequest{b[1] != 0, u16(2), u16(4), u16(6), u16(8)}
+		m = parseUpdateRequest(b)
 	case typeKey:
 		m = KeyEvent{Down: b[1] != 0, Keysym: binary.BigEndian.Uint32(b[4:])}
 	case typePointer:
@@ -231,6 +231,12 @@ func ParseClientMessage(b []byte) (m ClientMessage, rest []byte, err error) {
 		m = KeyEvent{u16(2) != 0, binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])}
 	}
 	return m, rest, nil
+}
+
+// parseUpdateRequest reads the message, of which all is there.
+func parseUpdateRequest(b []byte) UpdateRequest {
+	u16 := func(at int) uint16 { return binary.BigEndian.Uint16(b[at:]) }
+	return UpdateRequest{b[1] != 0, u16(2), u16(4), u16(6), u16(8)}
 }
 
 // A Rect is the head of a rectangle of an update. 12 bytes.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -87,6 +88,13 @@ func differs(want, got *Frame, format PixelFormat) string {
 	return ""
 }
 
+func effortOf(compress bool) effort {
+	if compress {
+		return repeats
+	}
+	return store
+}
+
 // oneByte reads byte by byte.
 type oneByte struct{ net.Conn }
 
@@ -152,6 +160,32 @@ func TestCompressionChanges(t *testing.T) {
 	}
 }
 
+// All three ways to squeeze make one stream that reads as it was, in whatever order they come.
+func TestEfforts(t *testing.T) {
+	f := picture(t, 640, 640, 11)
+	var look Look
+	f.Changed(&look, image.Rect(0, 0, 640, 640), true, nil)
+	list, _ := f.Changed(&look, image.Rect(0, 0, 640, 640), true, nil)
+	w, r := tileWriter{p: newPacking(RGB565, true)}, tileReader{p: newPacking(RGB565, true)}
+	var z deflater
+	pix := make([]uint32, TileSize*TileSize)
+	random := rand.New(rand.NewPCG(3, 4))
+	for n := range 400 {
+		var tile Tile
+		f.Fetch(&look, list[n%len(list)], &tile)
+		how := []effort{store, repeats, entropy}[random.IntN(3)]
+		packed := z.append(nil, w.append(nil, &tile), how)
+		if err := r.rect(packed, tile.W, tile.H, pix, func(int, int, int, int, []uint32) {}); err != nil {
+			t.Fatalf("tile %d, %s: %v", n, how, err)
+		}
+		for i, rgb := range tile.Pixels() {
+			if want := RGB565.unpack(w.p.pack(rgb)); pix[i] != want {
+				t.Fatalf("tile %d, %s: pixel %d is %06x, want %06x", n, how, i, pix[i], want)
+			}
+		}
+	}
+}
+
 func TestChangeOfSize(t *testing.T) {
 	f := picture(t, 720, 400, 1)
 	c, d, u := session(t, f, ClientOptions{}, DeviceOptions{Old: true})
@@ -211,7 +245,7 @@ func TestRecordedTiles(t *testing.T) {
 	var z deflater
 	black := &Tile{W: 64, H: 64}
 	for _, want := range []string{"789c000200fdff0100", "000200fdff0100"} {
-		if got := hex.EncodeToString(z.append(nil, w.append(nil, black), false)); got != want {
+		if got := hex.EncodeToString(z.append(nil, w.append(nil, black), store)); got != want {
 			t.Errorf("a black tile is %s, want %s", got, want)
 		}
 	}

@@ -28,8 +28,7 @@ type serving struct {
 
 	// The writer's own.
 	shown *Frame
-	look  Look                   // at shown
-	after func() <-chan struct{} // what is closed when there is something new; nil: there is
+	look  Look // at shown
 	list  []int
 	out   []byte
 	tile  Tile
@@ -41,9 +40,6 @@ const maxQueue = 16
 // open shakes hands: start does. conn is closed when ctx ends.
 func (s *serving) open(ctx context.Context, conn io.ReadWriteCloser, frame *Frame, start func() error) error {
 	s.conn, s.frame, s.shown = conn, frame, frame
-	if s.after == nil {
-		s.after = func() <-chan struct{} { return s.shown.after(&s.look) }
-	}
 	s.r, s.wake = bufio.NewReaderSize(conn, 4096), make(chan struct{}, 1)
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.wg.Go(func() {
@@ -60,7 +56,7 @@ func (s *serving) open(ctx context.Context, conn io.ReadWriteCloser, frame *Fram
 
 // run serves until the session ends.
 func (s *serving) run(take func(ClientMessage) error, update func() (done bool, err error)) {
-	s.wg.Go(func() { s.cancel(readMessages(s.r, take)) })
+	s.wg.Go(func() { s.cancel(readMessages(s.r, take, s.ask)) })
 	s.wg.Go(func() { s.cancel(s.send(update)) })
 }
 
@@ -128,6 +124,8 @@ func (s *serving) next() (queue [][]byte, asked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shown != s.frame {
+		s.shown.unwatch(s.wake)
+		s.frame.watch(s.wake)
 		s.shown, s.look = s.frame, Look{W: s.look.W, H: s.look.H}
 	}
 	queue, s.queue = s.queue, nil
@@ -143,6 +141,8 @@ func (s *serving) answered(n uint64) {
 
 // send sends messages and answers requests to the end.
 func (s *serving) send(update func() (done bool, err error)) error {
+	s.shown.watch(s.wake)
+	defer func() { s.shown.unwatch(s.wake) }()
 	for {
 		queue, asked := s.next()
 		for _, m := range queue {
@@ -150,7 +150,6 @@ func (s *serving) send(update func() (done bool, err error)) error {
 				return err
 			}
 		}
-		var changed <-chan struct{}
 		if asked {
 			done, err := update()
 			if err != nil {
@@ -159,21 +158,18 @@ func (s *serving) send(update func() (done bool, err error)) error {
 			if done {
 				continue
 			}
-			if changed = s.after(); changed == nil {
-				continue
-			}
 		}
 		select {
-		case <-s.wake:
-		case <-changed:
+		case <-s.wake: // also when something was published, even while update looked
 		case <-s.ctx.Done():
 			return context.Cause(s.ctx)
 		}
 	}
 }
 
-// readMessages hands messages over until one is refused or the stream ends.
-func readMessages(r *bufio.Reader, take func(ClientMessage) error) error {
+// readMessages hands messages over until one is refused or the stream ends. Requests for updates, of which there is one for
+// each, have a way of their own.
+func readMessages(r *bufio.Reader, take func(ClientMessage) error, ask func(UpdateRequest)) error {
 	var b []byte
 	for {
 		b = b[:0]
@@ -196,6 +192,10 @@ func readMessages(r *bufio.Reader, take func(ClientMessage) error) error {
 					need = 4
 				}
 			}
+		}
+		if b[0] == typeUpdateRequest {
+			ask(parseUpdateRequest(b))
+			continue
 		}
 		m, _, err := ParseClientMessage(b)
 		if err != nil {

@@ -40,10 +40,7 @@ func (t *tightWriter) pixel(out []byte, v uint32) []byte {
 
 // append appends a tile.
 func (t *tightWriter) append(out []byte, tile *Tile) []byte {
-	pix := t.pixels[:tile.W*tile.H]
-	for i, rgb := range tile.Pixels() {
-		pix[i] = t.p.pack(rgb)
-	}
+	pix := t.p.packTile(t.pixels[:], tile)
 	c := &t.census
 	c.take(pix)
 	t.data = t.data[:0]
@@ -95,7 +92,7 @@ func (t *tightWriter) squeeze(out []byte, stream int) []byte {
 		return append(out, t.data...)
 	}
 	at := len(out)
-	out = t.streams[stream].append(append(out, 0, 0, 0), t.data, true)
+	out = t.streams[stream].append(append(out, 0, 0, 0), t.data, t.census.effort())
 	n := len(out) - at - 3
 	head := [3]byte{byte(n&0x7F | 0x80), byte(n >> 7 & 0x7F), byte(n >> 14)}
 	used := 2

@@ -101,16 +101,46 @@ func (r *tileReader) packed(pix []uint32, w, n int) error {
 	if err != nil {
 		return err
 	}
-	mask := byte(1<<bits - 1)
+	palette := &r.palette
+	clear(palette[n:16]) // indices up to 15 can be written; those of no colour are refused below
+	most := byte(0)
 	for ; len(pix) > 0; pix, b = pix[w:], b[line:] {
-		for x := range w {
-			at := x * bits
-			i := b[at/8] >> (8 - bits - at%8) & mask
-			if int(i) >= n {
-				return fmt.Errorf("colour %d of %d: %w", i, n, ErrProtocol)
+		row, from := pix[:w], b[:line]
+		switch bits {
+		case 1:
+			for len(row) >= 8 {
+				v := from[0]
+				to := row[:8:8]
+				to[0], to[1], to[2], to[3] = palette[v>>7], palette[v>>6&1], palette[v>>5&1], palette[v>>4&1]
+				to[4], to[5], to[6], to[7] = palette[v>>3&1], palette[v>>2&1], palette[v>>1&1], palette[v&1]
+				row, from = row[8:], from[1:]
 			}
-			pix[x] = r.palette[i]
+		case 2:
+			for len(row) >= 4 {
+				v := from[0]
+				to := row[:4:4]
+				to[0], to[1], to[2], to[3] = palette[v>>6], palette[v>>4&3], palette[v>>2&3], palette[v&3]
+				if n < 4 {
+					most = max(most, v>>6, v>>4&3, v>>2&3, v&3)
+				}
+				row, from = row[4:], from[1:]
+			}
+		default:
+			for len(row) >= 2 {
+				v := from[0]
+				row[0], row[1] = palette[v>>4], palette[v&15]
+				most = max(most, v>>4, v&15)
+				row, from = row[2:], from[1:]
+			}
 		}
+		for x := range row { // what is less than a byte
+			i := from[0] >> (8 - bits - x*bits) & (1<<bits - 1)
+			most = max(most, i)
+			row[x] = palette[i]
+		}
+	}
+	if int(most) >= n {
+		return fmt.Errorf("colour %d of %d: %w", most, n, ErrProtocol)
 	}
 	return nil
 }

@@ -18,12 +18,23 @@ type census struct {
 	longs   int                        // further bytes for lengths beyond 255
 }
 
+// effort says how to squeeze the tile that was counted: a picture of many colours and hardly any runs has no repetitions.
+func (c *census) effort() effort {
+	if c.colours > len(c.palette) && c.runs < c.singles/4 {
+		return entropy
+	}
+	return repeats
+}
+
 func hash(v uint32) uint8 { return uint8(v * 0x9E3779B1 >> 24) }
 
 // take counts a tile.
 func (c *census) take(pix []uint32) {
 	c.colours, c.runs, c.singles, c.longs = 0, 0, 0, 0
 	clear(c.slots[:])
+	// Text goes to and fro between two colours: the last two need no search.
+	var last, before uint32
+	var lastIndex, beforeIndex uint8
 	for at := 0; at < len(pix); {
 		v, end := pix[at], at+1
 		for end < len(pix) && pix[end] == v {
@@ -36,9 +47,14 @@ func (c *census) take(pix []uint32) {
 			c.longs += (n - 1) / 255
 		}
 		if c.colours <= len(c.palette) {
-			i := c.index(v)
-			for j := at; j < end; j++ {
-				c.indices[j] = i
+			i := beforeIndex
+			if c.colours < 2 || v != before {
+				i = c.index(v)
+			}
+			before, beforeIndex, last, lastIndex = last, lastIndex, v, i
+			indices := c.indices[at:end]
+			for j := range indices {
+				indices[j] = i
 			}
 		}
 		at = end
@@ -66,10 +82,7 @@ func (c *census) index(v uint32) uint8 {
 
 // append appends a tile, first byte and all.
 func (t *tileWriter) append(out []byte, tile *Tile) []byte {
-	pix := t.pixels[:tile.W*tile.H]
-	for i, rgb := range tile.Pixels() {
-		pix[i] = t.p.pack(rgb)
-	}
+	pix := t.p.packTile(t.pixels[:], tile)
 	c := &t.census
 	c.take(pix)
 	if c.colours == 1 {

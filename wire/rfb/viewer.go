@@ -77,8 +77,6 @@ func (v *Viewer) take(m ClientMessage) error {
 		v.setFormat(m.Format)
 	case SetEncodings:
 		v.setEncodings(m.Encodings)
-	case UpdateRequest:
-		v.ask(m)
 	case KeyEvent:
 		if v.o.Key != nil {
 			v.o.Key(m)
@@ -217,7 +215,7 @@ func (v *Viewer) appendTile(e Encoding) {
 		v.out = v.tight.append(v.out, &v.tile)
 	case EncodingZRLE:
 		v.plain = v.tiles.append(v.plain[:0], &v.tile)
-		v.out = v.z.appendSized(v.out, v.plain, true)
+		v.out = v.z.appendSized(v.out, v.plain, v.tiles.census.effort())
 	case EncodingHextile:
 		v.out = v.p.appendHextile(v.out, &v.tile)
 	default:
