@@ -20,6 +20,7 @@ type localCmd struct {
 	Upgrade    localUpgradeCmd    `cmd:"" like:"System status" help:"Take the AMT of this PC from client to admin control mode."`
 	Deactivate localDeactivateCmd `cmd:"" like:"AmtDeactivate;AmtAcmDeactivate" help:"Take the AMT of this PC out of management."`
 	Config     localConfigCmd     `cmd:"" help:"Have AMT look for a setup server that sets it up, or not."`
+	SMBIOS     localSMBIOSCmd     `cmd:"" name:"smbios" like:"SMBios;RawSMBios" help:"Show what the BIOS says the PC consists of (SMBIOS), and whether it has AMT."`
 }
 
 // localName is how the PC is called that a command runs on.
