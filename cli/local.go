@@ -16,7 +16,7 @@ import (
 
 type localCmd struct {
 	Info       localInfoCmd       `cmd:"" like:"AmtInfo;AmtInfoJson;AmtVersions;AmtUUID;AmtHashes" help:"Tell what the AMT of this PC is, and how far its setup has come."`
-	Activate   localActivateCmd   `cmd:"" like:"AmtCCM;System status" help:"Set the AMT of this PC up."`
+	Activate   localActivateCmd   `cmd:"" like:"AmtCCM;AmtConfig;System status" help:"Set the AMT of this PC up."`
 	Upgrade    localUpgradeCmd    `cmd:"" like:"System status" help:"Take the AMT of this PC from client to admin control mode."`
 	Deactivate localDeactivateCmd `cmd:"" like:"AmtDeactivate;AmtAcmDeactivate" help:"Take the AMT of this PC out of management."`
 	Config     localConfigCmd     `cmd:"" help:"Have AMT look for a setup server that sets it up, or not."`
