@@ -237,6 +237,7 @@ type commands struct {
 	KVM         kvmCmd         `cmd:"" like:"Remote desktop;Switches" name:"kvm" help:"Show screen, keyboard and mouse of a machine to VNC viewers."`
 	Screenshot  screenshotCmd  `cmd:"" like:"Remote desktop" help:"Take a picture of a machine's screen."`
 	Discover    discoverCmd    `cmd:"" like:"Computer list;AmtScan" help:"Find machines with AMT in a network."`
+	Setup       setupCmd       `cmd:"" like:"System status" help:"Tell how a machine was set up, and change the password of its BIOS extension."`
 	Setupbin    setupbinCmd    `cmd:"" like:"Setup.bin manager" name:"setupbin" help:"Make and check Setup.bin files and USB keys, with which a BIOS sets AMT up."`
 	Route       routeCmd       `cmd:"" like:"Route" help:"Bring a port of a machine to a local port."`
 	Doctor      doctorCmd      `cmd:"" like:"System status" help:"Check what keeps a machine from being managed, and say what to do."`
