@@ -238,7 +238,9 @@ type commands struct {
 	Screenshot  screenshotCmd  `cmd:"" like:"Remote desktop" help:"Take a picture of a machine's screen."`
 	Screen      screenCmd      `cmd:"" like:"Remote desktop" help:"Show which monitors a machine has, switch between them, and darken them."`
 	Discover    discoverCmd    `cmd:"" like:"Computer list;AmtScan" help:"Find machines with AMT in a network."`
+	Setup       setupCmd       `cmd:"" like:"System status" help:"Tell how a machine was set up, and change the password of its BIOS extension."`
 	Setupbin    setupbinCmd    `cmd:"" like:"Setup.bin manager" name:"setupbin" help:"Make and check Setup.bin files and USB keys, with which a BIOS sets AMT up."`
+	Route       routeCmd       `cmd:"" like:"Route" help:"Bring a port of a machine to a local port."`
 	Doctor      doctorCmd      `cmd:"" like:"System status" help:"Check what keeps a machine from being managed, and say what to do."`
 	Network     networkCmd     `cmd:"" like:"Network settings;AmtNetwork;AmtDDNS" help:"Show and change how AMT is in the network: address, names, link, pings."`
 	WiFi        wifiCmd        `cmd:"" like:"Network settings;AmtWifi" name:"wifi" help:"Manage the wireless networks that AMT may join."`

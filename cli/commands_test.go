@@ -80,7 +80,7 @@ func TestJSON(t *testing.T) {
 	defer w.Close()
 	on, off := w.Machines[0].Address, w.Machines[1].Address
 	dir := t.TempDir()
-	env := map[string]string{"OUTBAND_HOSTS": filepath.Join(dir, "hosts.json"), "AMT_PASSWORD": w.Machines[0].Password, "AMT_NEW_PASSWORD": "N3w$ecret", "AMT_WIFI_KEY": "correct horse", "AMT_EAP_PASSWORD": "s3cret", "AMT_MPS_PASSWORD": "S3cret."}
+	env := map[string]string{"OUTBAND_HOSTS": filepath.Join(dir, "hosts.json"), "AMT_PASSWORD": w.Machines[0].Password, "AMT_NEW_PASSWORD": "N3w$ecret", "AMT_WIFI_KEY": "correct horse", "AMT_EAP_PASSWORD": "s3cret", "AMT_MPS_PASSWORD": "S3cret.", "MEBX_NEW_PASSWORD": "M3Bx$ecret"}
 	hostsCfg := filepath.Join(dir, "hosts.cfg")
 	if err := writeFile(hostsCfg, []byte("[imported]\nhost = 192.0.2.1\npasswd = x\n")); err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestJSON(t *testing.T) {
 	}
 	// The order matters: what is added is listed, what is switched on is switched off. A command that is not named here
 	// is asked with one machine as its argument.
-	order := []string{"host add", "host list", "host show", "host import", "host remove", "info", "power status", "power on", "event list", "power off",
+	order := []string{"host add", "host list", "host show", "host set", "host export", "host import", "host remove", "info", "power status", "power on", "event list", "power off",
 		"power cycle", "power reset", "power soft-off", "power soft-reset", "power sleep", "power hibernate", "power nmi", "boot status", "boot pxe", "boot disk", "boot cd", "boot bios",
 		"boot custom", "boot ider", "boot service", "boot winre", "boot pba", "boot settings", "alarm add", "alarm list", "alarm remove", "alarm clear",
 		"boot diagnostics", "boot https", "boot clear", "discover", "doctor", "dump", "wsman", "user add", "user set", "user disable", "user enable",
@@ -115,7 +115,7 @@ func TestJSON(t *testing.T) {
 		"state save", "state diff", "state apply", "kvm", "screenshot", "consent policy", "consent start", "consent code", "consent cancel", "network set", "wifi add", "wifi set", "wifi priority", "wifi remove", "wired8021x set", "cira server add", "cira policy set", "cira show", "cira policy remove", "cira server remove", "cira proxy add", "cira proxy remove", "kerberos set", "presence watchdog add", "presence watchdog list", "presence action add", "presence action list", "presence run", "presence action remove", "presence watchdog remove", "defense filter add", "defense filter list", "defense policy add", "defense policy list", "defense bind", "defense stats", "defense unbind", "defense policy remove", "defense filter remove", "defense isolate", "defense show", "defense release", "alert subscribe", "alert list", "alert renew", "alert remove", "audit export", "demo", "completion", "version"}
 	setup := filepath.Join(dir, "setup.bin")
 	args := map[string][]string{
-		"host add": {"nuc1", on, "--trust"}, "host show": {"nuc1"}, "host import": {hostsCfg}, "host remove": {"imported"},
+		"host add": {"nuc1", on, "--trust"}, "host show": {"nuc1"}, "host set": {"nuc1", "--tag", "lab"}, "host export": {filepath.Join(dir, "list.json")}, "host import": {hostsCfg}, "host remove": {"imported"},
 		"power on": {off}, "event list": {off}, "power off": {off}, "power cycle": {off}, "power reset": {off}, "power soft-reset": {off}, "power hibernate": {off},
 		"power soft-off": {off}, "power sleep": {off}, "power nmi": {off},
 		"boot diagnostics": {on}, "boot https": {"https://boot.example/x.efi", on},
@@ -144,6 +144,7 @@ func TestJSON(t *testing.T) {
 		"replay":                {"--wire", wire, frames},
 		"presence watchdog add": {"guard", on}, "presence watchdog remove": {"guard", on}, "presence action add": {"guard", on, "--to", "expired", "--event"},
 		"presence action remove": {"guard", on}, "presence run": {on, "--agent", "guard", "--for", "100ms"},
+		"local config start": {bus}, "local config stop": {bus}, "local smbios": {"--from", "../wire/smbios/testdata/desk.bin"}, "route": {on, "16993", "--for", "1ms"},
 		"local activate": {bus}, "local info": {bus}, "local upgrade": {bus, "--setup-cert", filepath.Join(dir, "setup.pem"), "--yes", "local"}, "local deactivate": {bus, "--yes", "local"},
 		"kvm": {on, "--enable", "--viewer", "none", "--for", "100ms"}, "ider": {on, hostsCfg, "--enable", "--for", "100ms"},
 		"feature enable": {"sol", on}, "feature disable": {"web", on}, "powerpolicy set": {"2", on},
@@ -155,7 +156,7 @@ func TestJSON(t *testing.T) {
 		"demo":       {"--once"}, "completion": {"bash"}, "version": {}, "host list": {},
 	}
 	// Refusals are results too: an object with the error.
-	mayFail := map[string]bool{"consent start": true, "consent code": true, "consent cancel": true, "state diff": true, "cira disconnect": true, "local upgrade": true, "tls disable": true, "audit verify": true, "power cycle": true, "power reset": true, "power soft-reset": true, "power hibernate": true, "power soft-off": true,
+	mayFail := map[string]bool{"local config start": true, "local config stop": true, "consent start": true, "consent code": true, "consent cancel": true, "state diff": true, "cira disconnect": true, "local upgrade": true, "tls disable": true, "audit verify": true, "power cycle": true, "power reset": true, "power soft-reset": true, "power hibernate": true, "power soft-off": true,
 		"power sleep": true, "power nmi": true, "boot diagnostics": true, "boot https": true,
 		"storage list": true, "storage get": true, "storage put": true, "storage link": true, "storage remove": true, "web set": true, "web remove": true}
 	exempt := map[string]string{

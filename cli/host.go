@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,9 @@ type hostCmd struct {
 	List   hostListCmd   `cmd:"" aliases:"ls" help:"List the machines that are known."`
 	Show   hostShowCmd   `cmd:"" help:"Show what is known of a machine."`
 	Remove hostRemoveCmd `cmd:"" aliases:"rm" help:"Forget machines."`
+	Set    hostSetCmd    `cmd:"" help:"Change the groups and notes of machines."`
 	Import hostImportCmd `cmd:"" help:"Take over the host list of another program."`
+	Export hostExportCmd `cmd:"" help:"Write the list to a file, which other programs read."`
 }
 
 // A hostRecord is an entry of the database.
@@ -60,9 +63,14 @@ func (r hostRecord) lines() [][2]string {
 	}
 }
 
-type hostListCmd struct{}
+type hostListCmd struct {
+	Names  []string `arg:"" optional:"" name:"known" help:"Names, ranges, tags; default is all."`
+	Search string   `placeholder:"TEXT" help:"Only those with TEXT in name, address, tags, note or UUID, in any case."`
+}
 
-func (hostListCmd) Help() string { return example("outband host list", "outband host list -o json") }
+func (hostListCmd) Help() string {
+	return example("outband host list", "outband host list @lab", "outband host list --search floor", "outband host list -o json")
+}
 
 func (c *hostListCmd) Run(a *app) error {
 	db, err := a.database()
@@ -70,6 +78,22 @@ func (c *hostListCmd) Run(a *app) error {
 		return err
 	}
 	list := db.List()
+	if len(list) == 0 {
+		a.note("no hosts yet; outband host add NAME ADDRESS adds one")
+	}
+	if len(c.Names) > 0 {
+		if list, err = a.known(c.Names); err != nil {
+			return err
+		}
+	}
+	return a.listHosts(slices.DeleteFunc(list, func(h hosts.Host) bool {
+		text := strings.Join(append([]string{h.Name, h.Address, h.Note, h.UUID}, h.Tags...), "\n")
+		return !strings.Contains(strings.ToLower(text), strings.ToLower(c.Search))
+	}))
+}
+
+// listHosts shows entries of the database, one per line.
+func (a *app) listHosts(list []hosts.Host) error {
 	address := 0
 	for _, h := range list {
 		address = max(address, len(h.Address))
@@ -89,9 +113,6 @@ func (c *hostListCmd) Run(a *app) error {
 		if err := out.record(recordOf(h), plain(h.Name), plain(h.Address), plain(h.Username()), password, pin, plain(strings.Join(h.Tags, " "))); err != nil {
 			return err
 		}
-	}
-	if len(list) == 0 {
-		a.note("no hosts yet; outband host add NAME ADDRESS adds one")
 	}
 	return nil
 }

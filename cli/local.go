@@ -16,10 +16,11 @@ import (
 
 type localCmd struct {
 	Info       localInfoCmd       `cmd:"" like:"AmtInfo;AmtInfoJson;AmtVersions;AmtUUID;AmtHashes" help:"Tell what the AMT of this PC is, and how far its setup has come."`
-	Activate   localActivateCmd   `cmd:"" like:"AmtCCM;System status" help:"Set the AMT of this PC up."`
+	Activate   localActivateCmd   `cmd:"" like:"AmtCCM;AmtConfig;System status" help:"Set the AMT of this PC up."`
 	Upgrade    localUpgradeCmd    `cmd:"" like:"System status" help:"Take the AMT of this PC from client to admin control mode."`
 	Deactivate localDeactivateCmd `cmd:"" like:"AmtDeactivate;AmtAcmDeactivate" help:"Take the AMT of this PC out of management."`
 	Config     localConfigCmd     `cmd:"" help:"Have AMT look for a setup server that sets it up, or not."`
+	SMBIOS     localSMBIOSCmd     `cmd:"" name:"smbios" like:"SMBios;RawSMBios" help:"Show what the BIOS says the PC consists of (SMBIOS), and whether it has AMT."`
 }
 
 // localName is how the PC is called that a command runs on.

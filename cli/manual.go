@@ -36,6 +36,12 @@ var (
 		"AmtScan", "AmtWifi", "AmtWake", "AmtRPE", "AmtTerm"}
 )
 
+// otherwise says of those pages and verbs that no command stands for what there is instead.
+var otherwise = map[string]string{
+	"Session player": "not here: sessions are not recorded in a form that can be played again. A recorder of VNC sessions can watch what `outband kvm` serves; `outband sol --log` keeps the serial line",
+	"MeshCommander":  "no web page is served: the commands of the table above do the work of its pages. `outband lms` brings AMT's own pages to a browser on the PC",
+}
+
 func writeManual(w io.Writer, root *kong.Node) {
 	fmt.Fprint(w, "# Commands\n\n`outband COMMAND --help` has flags and an example of each. Written by `make generate`.\n\n| command | what it does |\n|---|---|\n")
 	likes := map[string][]string{}
@@ -56,11 +62,7 @@ func writeManual(w io.Writer, root *kong.Node) {
 	} {
 		fmt.Fprintf(w, "\n## %s\n\n| %s | here |\n|---|---|\n", table.title, table.head)
 		for _, row := range table.rows {
-			here := strings.Join(likes[row], ", ")
-			if here == "" {
-				here = "nothing yet"
-			}
-			fmt.Fprintf(w, "| %s | %s |\n", row, here)
+			fmt.Fprintf(w, "| %s | %s |\n", row, first(strings.Join(likes[row], ", "), otherwise[row]))
 		}
 	}
 }

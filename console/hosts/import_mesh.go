@@ -149,7 +149,7 @@ func (s meshSealed) open(password string) ([]byte, error) {
 	if errSalt != nil || errTag != nil || errData != nil || len(tag) != 16 || len(s.IV) < 1 || len(s.IV) > 64 {
 		return nil, errors.New("the encrypted list is damaged")
 	}
-	hash, err := pbkdf2.Key(sha512.New, password, salt, 128_000, 16)
+	hash, err := pbkdf2.Key(sha512.New, password, salt, sealRounds, 16)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +167,9 @@ func (s meshSealed) open(password string) ([]byte, error) {
 	}
 	return plain, nil
 }
+
+// sealRounds is how often the file password is hashed.
+const sealRounds = 128_000
 
 // isTrue reads a switch as JavaScript would.
 func isTrue(raw json.RawMessage) bool {
