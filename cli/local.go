@@ -18,6 +18,7 @@ type localCmd struct {
 	Info       localInfoCmd       `cmd:"" help:"Tell what the AMT of this PC is, and how far its setup has come."`
 	Activate   localActivateCmd   `cmd:"" help:"Set the AMT of this PC up."`
 	Upgrade    localUpgradeCmd    `cmd:"" help:"Take the AMT of this PC from client to admin control mode."`
+	Configure  localConfigureCmd  `cmd:"" help:"Make the AMT of this PC what a profile says."`
 	Deactivate localDeactivateCmd `cmd:"" help:"Take the AMT of this PC out of management."`
 }
 
