@@ -19,6 +19,7 @@ type localCmd struct {
 	Activate   localActivateCmd   `cmd:"" help:"Set the AMT of this PC up."`
 	Upgrade    localUpgradeCmd    `cmd:"" help:"Take the AMT of this PC from client to admin control mode."`
 	Configure  localConfigureCmd  `cmd:"" help:"Make the AMT of this PC what a profile says."`
+	Tunnel     localTunnelCmd     `cmd:"" help:"Call for help: open a tunnel from the AMT of this PC to its gateway."`
 	Deactivate localDeactivateCmd `cmd:"" help:"Take the AMT of this PC out of management."`
 }
 
@@ -66,12 +67,15 @@ func localFailure(err error) error {
 	return &failure{code, err, hint}
 }
 
-type localInfoCmd struct{ Bus }
+type localInfoCmd struct {
+	All bool `help:"Also what else AMT tells its PC: names, addresses, what is switched on and open, resets, remote setup."`
+	Bus
+}
 
 func (localInfoCmd) Help() string {
 	return "Asks AMT over the management engine interface of this PC; no account is needed, but the right to open the device, which is root's. " +
 		"--bus asks a virtual machine.\n\n" +
-		example("sudo outband local info", "outband local info --bus unix:/run/user/1000/me.sock", "sudo outband local info -o json")
+		example("sudo outband local info", "sudo outband local info --all", "outband local info --bus unix:/run/user/1000/me.sock", "sudo outband local info -o json")
 }
 
 // A localInfo is what AMT tells programs on its PC.
@@ -93,6 +97,7 @@ type localInfo struct {
 	Remote   *localRemote      `json:"remote_access,omitempty"`
 	Versions map[string]string `json:"versions,omitempty"`
 	Hashes   []localHash       `json:"certificate_hashes,omitempty"`
+	Details  *localDetails     `json:"details,omitempty"` // with --all
 	Error    *problem          `json:"error,omitempty"`
 }
 
@@ -139,12 +144,22 @@ func (c *localInfoCmd) Run(a *app) error {
 		return fail(err)
 	}
 	r := localInfoOf(&info)
+	if c.All && !info.Off {
+		details, err := ag.Details(a.ctx)
+		if err != nil {
+			return fail(err)
+		}
+		r.Details = localDetailsOf(&details)
+	}
 	lines := [][2]string{{"AMT", "switched off"}}
 	if !info.Off {
 		lines = [][2]string{
 			{"AMT", r.AMT + " build " + r.Build}, {"SKU", r.SKU}, {"BIOS", r.BIOS}, {"UUID", r.UUID}, {"Control mode", r.Mode}, {"Provisioning", r.State},
 			{"Local ports", map[bool]string{true: "TLS only"}[r.TLSOnly]}, {"DNS suffix", orNone(r.Suffix)},
 			{"Wired", r.Wired.text()}, {"Wireless", r.Wireless.text()}, {"Remote access", r.Remote.text()},
+		}
+		if r.Details != nil {
+			lines = append(lines, r.Details.lines()...)
 		}
 		for _, h := range r.Hashes {
 			state := "inactive"
@@ -175,10 +190,7 @@ func localInfoOf(i *agent.Info) localInfo {
 	if i.Wireless != nil {
 		r.Wireless = lanOf(i.Wireless)
 	}
-	r.Remote = &localRemote{Network: i.Remote.Network.String(), Status: i.Remote.Status.String(), MPS: i.Remote.MPS}
-	if i.Remote.Status != 0 {
-		r.Remote.Trigger = i.Remote.Trigger.String()
-	}
+	r.Remote = remoteOf(i.Remote)
 	r.Versions = map[string]string{}
 	for _, v := range i.Versions.Versions {
 		r.Versions[v.Name] = v.Value
