@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/outband/outband/wire/guid"
 	"github.com/outband/outband/wire/mei"
 )
 
@@ -28,19 +29,40 @@ func (b *Bus) open(ctx context.Context) (bus mei.Bus, shut func(), err error) {
 	if err != nil {
 		return nil, nil, &failure{exitUnreachable, fmt.Errorf("--bus: %w", err), "outband virtual --me PATH opens one"}
 	}
-	host := mei.NewHost()
+	host := &linkedBus{Host: mei.NewHost(), ended: make(chan struct{})}
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
-	work.Go(func() { host.Run(ctx, mei.NewLink(conn)) })
+	work.Go(func() {
+		defer close(host.ended)
+		defer cancel() // nobody is to wait for what will not come
+		host.Run(ctx, mei.NewLink(conn))
+	})
 	shut = func() {
 		cancel()
 		work.Wait()
 	}
 	if err := host.Ready(ctx); err != nil {
 		shut()
-		return nil, nil, &failure{exitUnreachable, fmt.Errorf("--bus %s: %w", b.Bus, err), "the virtual machine has ended, or the path is of another program"}
+		return nil, nil, fmt.Errorf("--bus %s: %w", b.Bus, errLinkEnded)
 	}
 	return host, shut, nil
+}
+
+// A linkedBus is a bus over one link. When that has ended, waiting does not bring it back.
+type linkedBus struct {
+	*mei.Host
+	ended chan struct{}
+}
+
+var errLinkEnded = &failure{exitUnreachable, errors.New("the virtual machine has closed its management engine"), "the virtual machine has ended, or the path is of another program"}
+
+func (l *linkedBus) Connect(ctx context.Context, client guid.GUID) (mei.Conn, error) {
+	select {
+	case <-l.ended:
+		return nil, errLinkEnded
+	default:
+		return l.Host.Connect(ctx, client)
+	}
 }
 
 // noEngine turns the errors of a PC without management engine into failures that say what to do.

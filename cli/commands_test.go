@@ -145,6 +145,7 @@ func TestJSON(t *testing.T) {
 		"presence watchdog add": {"guard", on}, "presence watchdog remove": {"guard", on}, "presence action add": {"guard", on, "--to", "expired", "--event"},
 		"presence action remove": {"guard", on}, "presence run": {on, "--agent", "guard", "--for", "100ms"},
 		"local config start": {bus}, "local config stop": {bus}, "local smbios": {"--from", "../wire/smbios/testdata/desk.bin"}, "route": {on, "16993", "--for", "1ms"},
+		"local configure": {filepath.Join(dir, "state.yaml"), bus, "--yes"}, "local tunnel": {bus},
 		"local activate": {bus}, "local info": {bus}, "local upgrade": {bus, "--setup-cert", filepath.Join(dir, "setup.pem"), "--yes", "local"}, "local deactivate": {bus, "--yes", "local"},
 		"kvm": {on, "--enable", "--viewer", "none", "--for", "100ms"}, "ider": {on, hostsCfg, "--enable", "--for", "100ms"},
 		"feature enable": {"sol", on}, "feature disable": {"web", on}, "powerpolicy set": {"2", on},
@@ -156,7 +157,7 @@ func TestJSON(t *testing.T) {
 		"demo":       {"--once"}, "completion": {"bash"}, "version": {}, "host list": {},
 	}
 	// Refusals are results too: an object with the error.
-	mayFail := map[string]bool{"local config start": true, "local config stop": true, "consent start": true, "consent code": true, "consent cancel": true, "state diff": true, "cira disconnect": true, "local upgrade": true, "tls disable": true, "audit verify": true, "power cycle": true, "power reset": true, "power soft-reset": true, "power hibernate": true, "power soft-off": true,
+	mayFail := map[string]bool{"local config start": true, "local config stop": true, "consent start": true, "consent code": true, "consent cancel": true, "state diff": true, "cira disconnect": true, "local upgrade": true, "local configure": true, "local tunnel": true, "tls disable": true, "audit verify": true, "power cycle": true, "power reset": true, "power soft-reset": true, "power hibernate": true, "power soft-off": true,
 		"power sleep": true, "power nmi": true, "boot diagnostics": true, "boot https": true,
 		"storage list": true, "storage get": true, "storage put": true, "storage link": true, "storage remove": true, "web set": true, "web remove": true}
 	exempt := map[string]string{

@@ -18,6 +18,8 @@ type localCmd struct {
 	Info       localInfoCmd       `cmd:"" like:"AmtInfo;AmtInfoJson;AmtVersions;AmtUUID;AmtHashes" help:"Tell what the AMT of this PC is, and how far its setup has come."`
 	Activate   localActivateCmd   `cmd:"" like:"AmtCCM;AmtConfig;System status" help:"Set the AMT of this PC up."`
 	Upgrade    localUpgradeCmd    `cmd:"" like:"System status" help:"Take the AMT of this PC from client to admin control mode."`
+	Configure  localConfigureCmd  `cmd:"" like:"AmtConfig" help:"Make the AMT of this PC what a profile says."`
+	Tunnel     localTunnelCmd     `cmd:"" help:"Call for help: open a tunnel from the AMT of this PC to its gateway."`
 	Deactivate localDeactivateCmd `cmd:"" like:"AmtDeactivate;AmtAcmDeactivate" help:"Take the AMT of this PC out of management."`
 	Config     localConfigCmd     `cmd:"" help:"Have AMT look for a setup server that sets it up, or not."`
 	SMBIOS     localSMBIOSCmd     `cmd:"" name:"smbios" like:"SMBios;RawSMBios" help:"Show what the BIOS says the PC consists of (SMBIOS), and whether it has AMT."`
@@ -69,13 +71,14 @@ func localFailure(err error) error {
 
 type localInfoCmd struct {
 	Post string `placeholder:"URL" help:"Also send the record to a web server (https), as JSON."`
+	All  bool   `help:"Also what else AMT tells its PC: names, addresses, what is switched on and open, resets, remote setup."`
 	Bus
 }
 
 func (localInfoCmd) Help() string {
 	return "Asks AMT over the management engine interface of this PC; no account is needed, but the right to open the device, which is root's. " +
 		"--bus asks a virtual machine.\n\n" +
-		example("sudo outband local info", "outband local info --bus unix:/run/user/1000/me.sock", "sudo outband local info -o json",
+		example("sudo outband local info", "sudo outband local info --all", "outband local info --bus unix:/run/user/1000/me.sock", "sudo outband local info -o json",
 			"sudo outband local info --post https://inventory.example/amt")
 }
 
@@ -98,6 +101,7 @@ type localInfo struct {
 	Remote   *localRemote      `json:"remote_access,omitempty"`
 	Versions map[string]string `json:"versions,omitempty"`
 	Hashes   []localHash       `json:"certificate_hashes,omitempty"`
+	Details  *localDetails     `json:"details,omitempty"` // with --all
 	Error    *problem          `json:"error,omitempty"`
 }
 
@@ -151,12 +155,22 @@ func (c *localInfoCmd) Run(a *app) error {
 		return fail(err)
 	}
 	r := localInfoOf(&info)
+	if c.All && !info.Off {
+		details, err := ag.Details(a.ctx)
+		if err != nil {
+			return fail(err)
+		}
+		r.Details = localDetailsOf(&details)
+	}
 	lines := [][2]string{{"AMT", "switched off"}}
 	if !info.Off {
 		lines = [][2]string{
 			{"AMT", r.AMT + " build " + r.Build}, {"SKU", r.SKU}, {"BIOS", r.BIOS}, {"UUID", r.UUID}, {"Control mode", r.Mode}, {"Provisioning", r.State},
 			{"Local ports", map[bool]string{true: "TLS only"}[r.TLSOnly]}, {"DNS suffix", orNone(r.Suffix)},
 			{"Wired", r.Wired.text()}, {"Wireless", r.Wireless.text()}, {"Remote access", r.Remote.text()},
+		}
+		if r.Details != nil {
+			lines = append(lines, r.Details.lines()...)
 		}
 		for _, h := range r.Hashes {
 			state := "inactive"
@@ -190,10 +204,7 @@ func localInfoOf(i *agent.Info) localInfo {
 	if i.Wireless != nil {
 		r.Wireless = lanOf(i.Wireless)
 	}
-	r.Remote = &localRemote{Network: i.Remote.Network.String(), Status: i.Remote.Status.String(), MPS: i.Remote.MPS}
-	if i.Remote.Status != 0 {
-		r.Remote.Trigger = i.Remote.Trigger.String()
-	}
+	r.Remote = remoteOf(i.Remote)
 	r.Versions = map[string]string{}
 	for _, v := range i.Versions.Versions {
 		r.Versions[v.Name] = v.Value

@@ -180,6 +180,7 @@ type setupbinCreateCmd struct {
 	File      string   `arg:"" help:"File to make."`
 	Variables []string `arg:"" optional:"" name:"setting" help:"NAME=VALUE; outband setupbin variables lists them. They override those of the preset."`
 	Preset    string   `default:"manual" enum:"manual,redirection,remote,hello,none" placeholder:"NAME" help:"Begin with what is usual: manual (set up in admin control mode at once, the default), redirection (as manual, with SOL and IDE-R), remote (prepared for a provisioning server), hello (calls the server itself), none."`
+	Profile   string   `placeholder:"FILE" help:"Take what a Setup.bin can say from a profile, as outband state apply and outband local configure take it; it overrides the preset. The rest is named."`
 	Format    string   `default:"3" enum:"1,2,2.1,3,4" placeholder:"VERSION" help:"Version of the file: 1 (AMT 1 and 2), 2 (AMT 3), 2.1 (AMT 4), 3 (AMT 6 and later, the default), 4 (AMT 8 and later, may be scrambled)."`
 	Scramble  bool     `help:"Scramble the record, as Intel's utility does. It is no protection. Needs --format 4."`
 	Single    bool     `help:"Each record serves one machine and is consumed; default is one record for any number of machines."`
@@ -189,6 +190,7 @@ type setupbinCreateCmd struct {
 
 func (setupbinCreateCmd) Help() string {
 	return setupbinSecretHelp + example("outband setupbin create setup.bin", "outband setupbin create setup.bin --new-password-file pw host-name=desk-7 user-consent=kvm",
+		"outband setupbin create setup.bin --profile office.yaml",
 		"outband setupbin create setup.bin --preset remote dns-suffix=example.com add-hash=sha256:cb3c...:root", "outband setupbin create setup.bin --format 4 --scramble --single")
 }
 
@@ -221,7 +223,11 @@ func (c *setupbinCreateCmd) make(a *app) (*setupbin.File, error) {
 		use = setupbin.Reusable
 	}
 	r := setupbin.NewRecord(flags)
-	if err := c.apply(a, &r, c.preset(version), c.Variables, true); err != nil {
+	preset, err := c.profile(a, c.preset(version))
+	if err != nil {
+		return nil, err
+	}
+	if err := c.apply(a, &r, preset, c.Variables, true); err != nil {
 		return nil, err
 	}
 	f, err := setupbin.New(version, use, r)
@@ -229,6 +235,22 @@ func (c *setupbinCreateCmd) make(a *app) (*setupbin.File, error) {
 		return nil, usage("", "%w", err)
 	}
 	return f, nil
+}
+
+// profile adds what the profile says to the settings of the preset.
+func (c *setupbinCreateCmd) profile(a *app, preset []string) ([]string, error) {
+	if c.Profile == "" {
+		return preset, nil
+	}
+	state, err := a.readState(c.Profile)
+	if err != nil {
+		return nil, err
+	}
+	settings, rest := setupbinSettings(state)
+	if len(rest) > 0 {
+		a.note("note: a Setup.bin cannot say these, outband state apply can: %s", strings.Join(rest, ", "))
+	}
+	return append(preset, settings...), nil
 }
 
 // preset leaves out what the version of the file does not have.

@@ -6,6 +6,7 @@ require (
 	github.com/device-management-toolkit/go-wsman-messages/v2 v2.50.1
 	github.com/godbus/dbus/v5 v5.2.2
 	github.com/outband/outband v0.0.0
+	golang.org/x/net v0.62.0
 )
 
 require (

@@ -68,8 +68,9 @@ type Service struct {
 	OnAlert func(eventing.Alert) // if set, is told what the firmware has to say to the PC; must not block
 	Log     *slog.Logger         // nil is silent
 
-	// listen replaces net.ListenConfig in tests.
-	listen func(ctx context.Context, network, address string) (net.Listener, error)
+	// Listen, if set, opens the listeners instead of [net.ListenConfig]: for tests. Callers whose address is not a
+	// loopback one are refused all the same.
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 }
 
 // Run forwards until ctx ends, and returns its cause then. It starts over by itself after a restart of the management

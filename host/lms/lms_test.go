@@ -315,7 +315,7 @@ func (l foreigners) Accept() (net.Conn, error) {
 func TestCallersFromElsewhere(t *testing.T) {
 	me := newME(t, channels)
 	w := start(t, me, func(s *Service) {
-		s.listen = func(ctx context.Context, network, address string) (net.Listener, error) {
+		s.Listen = func(ctx context.Context, network, address string) (net.Listener, error) {
 			ln, err := net.Listen(network, address)
 			return foreigners{ln}, err
 		}

@@ -133,7 +133,7 @@ func (s *Service) listeners(ctx context.Context, port uint32) (open []net.Listen
 	if len(addresses) == 0 {
 		addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	}
-	listen := s.listen
+	listen := s.Listen
 	if listen == nil {
 		var config net.ListenConfig
 		listen = config.Listen

@@ -34,9 +34,6 @@ type senders struct {
 	cancel context.CancelFunc
 	closed bool
 	wg     sync.WaitGroup
-
-	// dial opens a connection to a receiver; nil: from the machine's own address.
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // queue has an event sent to a receiver, after those that wait already.
@@ -124,7 +121,7 @@ func (s *senders) closeWith(other func()) func() {
 
 // connect opens a connection to a receiver, from the machine's own address.
 func (m *Machine) connect(ctx context.Context, network, address string) (net.Conn, error) {
-	if dial := m.alerts.dial; dial != nil {
+	if dial := m.hooks.Dial; dial != nil {
 		return dial(ctx, network, address)
 	}
 	var d net.Dialer

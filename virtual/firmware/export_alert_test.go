@@ -7,5 +7,5 @@ import (
 
 // DialAlerts has f open the connections by which events are delivered.
 func (m *Machine) DialAlerts(f func(ctx context.Context, network, address string) (net.Conn, error)) {
-	m.alerts.dial = f
+	m.hooks.Dial = f
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,6 +68,10 @@ type Hooks struct {
 
 	// OnPower is asked before each change of power that is possible.
 	OnPower PowerHook
+
+	// Dial opens the connections by which events are delivered to those who have subscribed. nil: over the network of the
+	// computer, from the machine's own address.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // A Machine is the AMT side of one virtual machine. All methods are safe for concurrent use.

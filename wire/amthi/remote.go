@@ -44,6 +44,13 @@ func (v NetworkStatus) String() string {
 // A RemoteStatus is how far the tunnel is.
 type RemoteStatus uint32
 
+// How far.
+const (
+	RemoteNotConnected RemoteStatus = 0
+	RemoteConnecting   RemoteStatus = 1
+	RemoteConnected    RemoteStatus = 2
+)
+
 func (v RemoteStatus) String() string {
 	return named(uint32(v), "not connected", "connecting", "connected")
 }
