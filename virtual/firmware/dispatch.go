@@ -153,7 +153,7 @@ func (s *session) operate(ctx context.Context, ci *classInfo, req *wsman.Request
 	if ci.methods[method] == nil {
 		return nil, wsman.ErrActionNotSupported
 	}
-	if !s.realms.Allows(ci.write) {
+	if !s.realms.Allows(ci.realmsFor(method)) {
 		return nil, wsman.ErrAccessDenied
 	}
 	return s.m.invoke(ctx, ci, method, req.Selectors, req.Body)
