@@ -129,3 +129,43 @@ network: {ddns: "on", ddns_interval_minutes: 60, ddns_ttl_seconds: 600}
 		})
 	}
 }
+
+// TestAmttoolReadsState has our command apply a profile to a machine of generation 8, and Debian's amttool read by SOAP what
+// it can of it; then amttool changes the network, which our command finds and takes back.
+func TestAmttoolReadsState(t *testing.T) {
+	t.Parallel()
+	profile := filepath.Join(t.TempDir(), "profile.yaml")
+	check(t, os.WriteFile(profile, []byte(`
+version: 1
+redirection: {ider: false}
+network:
+  hostname: desk-7
+  domain: example.org
+  wired: {link_policy: [s0-ac]}
+`), 0o600))
+	w := machine(t, lab.Machine{Profile: 8, Power: "on"})
+	ourCommand(t, w, "state", "apply", profile, w.Address, "--yes")
+	if got := amttool(t, w, "", "info"); got.code != 0 || !strings.Contains(got.out, "Hostname:     desk-7.example.org\n") {
+		t.Errorf("amttool reads %s%s", got.out, got.err)
+	}
+	linkPolicy := func() string {
+		t.Helper()
+		for line := range strings.Lines(amttool(t, w, "", "netinfo").out) {
+			if words := strings.Fields(line); len(words) == 2 && words[0] == "LinkPolicy" {
+				return words[1]
+			}
+		}
+		return ""
+	}
+	equal(t, "link policy", linkPolicy(), "1")
+	// The first word after netconf is lost on amttool.
+	if got := amttool(t, w, "y\n", "netconf", "", "0", "14"); got.code != 0 {
+		t.Fatalf("netconf: %s%s", got.out, got.err)
+	}
+	equal(t, "link policy after netconf", linkPolicy(), "14")
+	r := ourCommand(t, w, "state", "apply", profile, w.Address, "--yes")
+	if !strings.Contains(r.out, "-> link_policy s0-ac") || strings.Contains(r.out, "hostname") {
+		t.Errorf("after amttool: %s", r.out)
+	}
+	equal(t, "link policy taken back", linkPolicy(), "1")
+}
