@@ -101,7 +101,11 @@ func (a *app) run(args []string) error {
 	a.Globals = globals
 	if err != nil {
 		var parse *kong.ParseError
-		if errors.As(err, &parse) && parse.Context != nil {
+		known := errors.As(err, &parse) && parse.Context != nil
+		if flag, _, ok := strings.Cut(err.Error(), `: expected string value but got "EOL"`); ok { // the words of the parser
+			err = fmt.Errorf("%s wants a value", flag)
+		}
+		if known {
 			return &failure{exitUsage, err, fmt.Sprintf("%s --help shows how", commandPath(parse.Context))}
 		}
 		return &failure{exitUsage, err, ""}

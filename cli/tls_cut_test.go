@@ -197,6 +197,11 @@ func instances(t *testing.T, m *lab.Running, class, with string) int {
 // cutRun runs a command while the link is cut, and again when it is mended, and then hands over to check; at each request
 // in turn, or, with -short, at each seventh. before, if it is not nil, is a command for a machine that is not cut off yet.
 func cutRun(t *testing.T, before, line []string, check func(t *testing.T, l *link, m *lab.Running, env map[string]string)) {
+	cutEvery(t, 1, before, line, check)
+}
+
+// cutEvery is cutRun for each step-th request: of commands that mostly read.
+func cutEvery(t *testing.T, step int, before, line []string, check func(t *testing.T, l *link, m *lab.Running, env map[string]string)) {
 	env := map[string]string{"OUTBAND_HOSTS": filepath.Join(t.TempDir(), "hosts.json"), "AMT_NEW_PASSWORD": "N3w$ecret"}
 	try := func(t *testing.T, n int, after bool) (asked int) {
 		w, err := lab.Start(t.Context(), lab.World{Machines: []lab.Machine{{Profile: 12}}})
@@ -245,9 +250,8 @@ func cutRun(t *testing.T, before, line []string, check func(t *testing.T, l *lin
 		t.Fatalf("only %d requests", total)
 	}
 	t.Logf("%d requests", total)
-	step := 1
 	if testing.Short() {
-		step = 7
+		step *= 7
 	}
 	for n := 1; n <= total; n += step {
 		for _, after := range []bool{false, true} {

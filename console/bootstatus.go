@@ -101,7 +101,7 @@ func (v *bootView) offers(d BootDevice) error {
 		}
 		if v.service != nil && v.service.EnabledState != nil {
 			if state := *v.service.EnabledState; state >= cim.BootServiceEnabledStateOCRAndRPEDisabled && state&1 == 0 {
-				return fmt.Errorf("%w: One-Click Recovery is switched off (CIM_BootService)", ErrNotOffered)
+				return fmt.Errorf("%w: One-Click Recovery is switched off; outband boot service --recovery on switches it on (CIM_BootService)", ErrNotOffered)
 			}
 		}
 		if enabled != nil && !*enabled {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/outband/outband/wire/redir"
 	"github.com/outband/outband/wire/status"
 	"github.com/outband/outband/wire/wsman"
 )
@@ -256,6 +257,12 @@ func explainRefusal(err error) (Kind, string) {
 		return KindRefused, "the account lacks the realm for this, or a policy forbids it"
 	case errors.Is(err, status.ErrAuditFailed):
 		return KindRefused, "the action must be audited and the audit log takes nothing: clear or unlock it"
+	case errors.Is(err, redir.ErrInternal):
+		return KindRefused, "a full or locked audit log keeps sessions that must be audited from beginning, which since release 12 are all: outband audit status tells"
+	case errors.Is(err, redir.ErrBusy):
+		return KindRefused, "a machine has one session of each kind: somebody else's must end first"
+	case errors.As(err, new(*redir.Error)):
+		return KindRefused, ""
 	case errors.As(err, new(*status.Error)):
 		return KindRefused, ""
 	case errors.Is(err, wsman.ErrAccessDenied):

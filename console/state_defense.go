@@ -12,14 +12,15 @@ import (
 )
 
 // StateDefense is System Defense: filters, the policies that have them, and on which ports these are. Each list that is
-// there is whole.
+// there is whole. An isolation is a matter of the hour, and no part of it: it is neither saved nor lifted.
 type StateDefense struct {
 	Filters    *[]StateFilter  `json:"filters,omitempty"`
 	Policies   *[]StatePolicy  `json:"policies,omitempty"`
 	Bindings   *[]StateBinding `json:"bindings,omitempty"`
 	Heuristics *StateHeuristic `json:"heuristics,omitempty"` // up to release 11
 
-	locked string
+	locked   string
+	isolated []string // ports of which a State does not tell: see [Client.Isolate]
 }
 
 // A StateFilter says what is done with frames that agree with all that is set, in the words of outband defense filter add.
@@ -221,11 +222,17 @@ func readStateDefense(ctx context.Context, c *Client, s *State) error {
 	}
 	filters, policies, bindings := []StateFilter{}, []StatePolicy{}, []StateBinding{}
 	names := map[uint32]string{}
+	isolation := d.isolation()
 	for i := range d.Filters {
 		f := &d.Filters[i]
-		filters, names[f.Handle] = append(filters, stateFilter(f)), f.Name
+		if names[f.Handle] = f.Name; isolation == nil || !strings.HasPrefix(f.Name, isolationPrefix) {
+			filters = append(filters, stateFilter(f))
+		}
 	}
 	for _, p := range d.Policies {
+		if p.Name == isolationPolicy {
+			continue
+		}
 		one := StatePolicy{Name: p.Name, Precedence: p.Precedence, Filters: []string{}, In: StateDefault(p.In), Out: StateDefault(p.Out), AntiSpoofing: p.AntiSpoofing,
 			Timeout: uint32(p.Timeout / time.Second)}
 		for _, handle := range p.Filters {
@@ -233,10 +240,15 @@ func readStateDefense(ctx context.Context, c *Client, s *State) error {
 		}
 		policies = append(policies, one)
 	}
+	var isolated []string
 	for _, b := range d.Bindings {
+		if slices.Contains(isolation, b.Policy) {
+			isolated = append(isolated, (&StateBinding{Port: b.Port, Owner: string(b.Owner)}).id())
+			continue
+		}
 		bindings = append(bindings, StateBinding{Port: b.Port, Owner: string(b.Owner), Policy: cmp.Or(b.Name, b.Policy)})
 	}
-	s.Defense = &StateDefense{Filters: &filters, Policies: &policies, Bindings: &bindings, locked: d.Locked}
+	s.Defense = &StateDefense{Filters: &filters, Policies: &policies, Bindings: &bindings, locked: d.Locked, isolated: isolated}
 	if h := d.Heuristics; h != nil {
 		v := &StateHeuristic{Enabled: &h.Enabled, Fast: &h.Fast, Slow: &h.Slow, BlockAll: &h.BlockAll, BlockPort: &h.BlockPort, Encounter: new(uint32(h.Encounter / time.Second))}
 		if h.Fast > 0 {
@@ -274,6 +286,11 @@ func planDefense(c *Client, now, want *State, _ *StateHelp) ([]Change, error) {
 		return nil, err
 	}
 	if w.Bindings != nil {
+		for _, b := range *w.Bindings {
+			if slices.Contains(n.isolated, b.id()) {
+				return nil, fmt.Errorf("%w: the PC is isolated on its %s port, which is to be lifted first", ErrNotOffered, b.Port)
+			}
+		}
 		if err := p.planBindings(*n.Bindings, *w.Bindings); err != nil {
 			return nil, err
 		}

@@ -105,7 +105,7 @@ func (c *Client) storage(ctx context.Context, method, path string, body []byte) 
 	case got.Status == http.StatusOK:
 		return got, nil
 	case got.Status == http.StatusNotFound && path == "":
-		return nil, fmt.Errorf("%w: no storage for web applications (11.6 and newer have it, as long as they have web pages)", ErrUnsupported)
+		return nil, fmt.Errorf("%w: no storage for web applications (11.6 and newer have it, as long as they have web pages; the blocks that older firmware keeps for programs of the PC, AMT_ThirdPartyDataStorageService, are no files)", ErrUnsupported)
 	case got.Status == http.StatusNotFound:
 		return nil, errNoFile
 	case got.Status == http.StatusForbidden:

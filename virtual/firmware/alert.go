@@ -185,7 +185,7 @@ func (s *eventingSession) ServeWSMan(ctx context.Context, req *wsman.Request) (*
 	if err := s.checkHeader(req); err != nil {
 		return nil, err
 	}
-	ctx = withCaller(ctx, caller{s.user, s.realms})
+	ctx = withCaller(ctx, caller{user: s.user, realms: s.realms})
 	if hook := s.m.hooks.OnRequest; hook != nil {
 		if err := hook(ctx, s.user, req); err != nil {
 			return nil, err

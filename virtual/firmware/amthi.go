@@ -184,6 +184,7 @@ func (m *Machine) startSetup() status.Status {
 		return status.NotReady // nowhere to look for the server
 	}
 	m.mebx.change(func(s *mebxState) { s.Started = true })
+	m.note(withCaller(context.Background(), caller{user: LocalUser}), auditlog.ProvisioningStarted)
 	m.portsChanged()
 	return status.Success
 }

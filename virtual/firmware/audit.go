@@ -259,7 +259,10 @@ func (p peer) address() netip.Addr {
 // initiatorOf returns who acts, and from where.
 func initiatorOf(ctx context.Context) (who auditlog.Initiator, kind auditlog.LocationType, address string) {
 	who.Type = auditlog.Local
-	if c, ok := ctx.Value(callerKey{}).(caller); ok && !strings.HasPrefix(c.user, "$$") {
+	switch c, ok := ctx.Value(callerKey{}).(caller); {
+	case ok && c.vnc:
+		who.Type = auditlog.KVMPort
+	case ok && !strings.HasPrefix(c.user, "$$"):
 		who = auditlog.Initiator{Type: auditlog.Digest, User: c.user}
 	}
 	p, _ := ctx.Value(peerKey{}).(peer)

@@ -102,6 +102,11 @@ var auditedMethods = []auditedMethod{
 	{class: "AMT_EthernetPortSettings", method: "SetLinkPreference", ids: ids(auditlog.WirelessLinkChanged), look: told(auditlog.WirelessLinkChanged, func(in *wsman.Element) []auditlog.Field {
 		return []auditlog.Field{auditlog.Num(number(in.ChildText("Timeout"))), auditlog.Num(number(in.ChildText("LinkPreference")))}
 	})},
+	{class: "AMT_WiFiPortConfigurationService", method: "AddWiFiSettings", ids: ids(auditlog.WirelessProfileAdded), look: toldProfile(auditlog.WirelessProfileAdded)},
+	{class: "AMT_WiFiPortConfigurationService", method: "UpdateWiFiSettings", ids: ids(auditlog.WirelessProfileUpdated), look: toldProfile(auditlog.WirelessProfileUpdated)},
+	{class: "AMT_WiFiPortConfigurationService", method: "DeleteAllITProfiles", ids: ids(auditlog.WirelessProfileRemoved), look: lookAllProfiles(false)},
+	{class: "AMT_WiFiPortConfigurationService", method: "DeleteAllUserProfiles", ids: ids(auditlog.WirelessProfileRemoved), look: lookAllProfiles(true)},
+	{class: "IPS_HostBasedSetupService", method: "UpgradeClientToAdmin", ids: ids(auditlog.ClientToAdmin), look: always(auditlog.ClientToAdmin)},
 	{class: "AMT_AgentPresenceWatchdog", method: "AddAction", ids: ids(auditlog.AgentActionsSet), look: always(auditlog.AgentActionsSet)},
 	{class: "AMT_AgentPresenceWatchdog", method: "DeleteAllActions", ids: ids(auditlog.AgentActionsSet), look: always(auditlog.AgentActionsSet)},
 }
@@ -156,6 +161,8 @@ var auditedClasses = []auditedClass{
 		}
 		return acted(auditlog.CertificateSet)
 	}},
+	{"CIM_WiFiEndpointSettings", ids(auditlog.WirelessProfileUpdated, auditlog.WirelessProfileRemoved), profileActs},
+	{"AMT_WiFiPortConfigurationService", ids(auditlog.WirelessSyncChanged, auditlog.WirelessSharingChanged), wifiServiceActs},
 	{"AMT_SNMPEventSubscriber", nil, func(_ *Machine, old, now *wsman.Element) []act {
 		switch {
 		case old == nil:

@@ -13,6 +13,7 @@ import (
 type caller struct {
 	user   string
 	realms RealmSet
+	vnc    bool // on port 5900, which knows no users
 }
 
 type callerKey struct{}

@@ -24,7 +24,7 @@ func (s *session) ServeWSMan(ctx context.Context, req *wsman.Request) (*wsman.Re
 	if err := s.checkHeader(req); err != nil {
 		return nil, err
 	}
-	ctx = withCaller(ctx, caller{s.user, s.realms})
+	ctx = withCaller(ctx, caller{user: s.user, realms: s.realms})
 	if hook := s.m.hooks.OnRequest; hook != nil {
 		if err := hook(ctx, s.user, req); err != nil {
 			return nil, err
@@ -153,7 +153,7 @@ func (s *session) operate(ctx context.Context, ci *classInfo, req *wsman.Request
 	if ci.methods[method] == nil {
 		return nil, wsman.ErrActionNotSupported
 	}
-	if !s.realms.Allows(ci.write) {
+	if !s.realms.Allows(ci.realmsFor(method)) {
 		return nil, wsman.ErrAccessDenied
 	}
 	return s.m.invoke(ctx, ci, method, req.Selectors, req.Body)

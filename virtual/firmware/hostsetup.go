@@ -167,6 +167,12 @@ func (m *Machine) setUp(mode ControlMode, hash [16]byte, r *provisioningRecord) 
 	m.mebx.change(func(s *mebxState) { s.Started = false })
 	m.hostSetup.reset()
 	m.Provision(mode, hash)
+	switch {
+	case r.Kind == recordTLS:
+		m.noteSetup(setUpRemotely, r)
+	case mode == ModeAdmin:
+		m.noteSetup(setUpByHost, r)
+	}
 }
 
 // maxProvisioningCert is the most octets of one certificate.

@@ -103,3 +103,17 @@ func realmsOf(class string) (read, write RealmSet) {
 	}
 	return 0, 0
 }
+
+// readingMethods are methods that change nothing: who may read their class may call them. Source: spec
+// inventory-events-policies.md section 3.
+var readingMethods = []struct{ class, method string }{{"AMT_AuditLog", "ReadRecords"}}
+
+// realmsFor returns the realms that may call a method.
+func (ci *classInfo) realmsFor(method string) RealmSet {
+	for _, r := range readingMethods {
+		if r.class == ci.Name && r.method == method {
+			return ci.read | ci.write
+		}
+	}
+	return ci.write
+}

@@ -135,6 +135,8 @@ func (m *Machine) allow(k redir.Kind) redir.Status {
 		return redir.StatusBusy
 	case need && !m.consented():
 		return redir.StatusConsent
+	case !m.mayAct(sessionTraces[k].opened): // which status real machines send is not known
+		return redir.StatusInternal
 	}
 	return redir.StatusSuccess
 }
@@ -210,7 +212,7 @@ func (m *Machine) serveSession(ctx context.Context, s *redir.Session, conn net.C
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	end, ok := m.opened(&redirected{kind: s.Kind, user: s.User, cancel: cancel})
+	end, ok := m.opened(ctx, &redirected{kind: s.Kind, user: s.User, cancel: cancel})
 	if !ok {
 		return nil
 	}
@@ -229,7 +231,7 @@ func (m *Machine) serveSession(ctx context.Context, s *redir.Session, conn net.C
 }
 
 // opened notes a session, unless there is one of its kind. end notes that it is over.
-func (m *Machine) opened(s *redirected) (end func(), ok bool) {
+func (m *Machine) opened(ctx context.Context, s *redirected) (end func(), ok bool) {
 	r := &m.redirection
 	r.mu.Lock()
 	if r.open == nil {
@@ -242,10 +244,12 @@ func (m *Machine) opened(s *redirected) (end func(), ok bool) {
 	r.open[s.kind] = s
 	r.mu.Unlock()
 	over := m.beginSession()
+	traceEnd := m.traceSession(ctx, s)
 	return func() {
 		r.mu.Lock()
 		delete(r.open, s.kind)
 		r.mu.Unlock()
+		traceEnd()
 		over()
 	}, true
 }

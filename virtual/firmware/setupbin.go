@@ -181,5 +181,6 @@ func (a *keyApplication) finish() {
 	m.setup.mu.Lock()
 	m.setup.kept.MEBx = true
 	m.setup.mu.Unlock()
+	m.noteSetup(setUpByMEBx, nil)
 	a.result.Active = true
 }

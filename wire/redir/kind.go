@@ -71,6 +71,7 @@ var (
 	ErrBusy        = errors.New("a session of this kind is open already")
 	ErrDisabled    = errors.New("this kind of session is disabled or not present")
 	ErrConsent     = errors.New("user consent required")
+	ErrInternal    = errors.New("internal error")
 )
 
 // An Error is the machine's no to the start of a session, or a machine's own record of having said so.
@@ -83,7 +84,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("start %v session: refused with %v", e.Kind, e.Status)
 }
 
-// Is compares with [ErrUnknownKind], [ErrBusy], [ErrDisabled] and [ErrConsent].
+// Is compares with [ErrUnknownKind], [ErrBusy], [ErrDisabled], [ErrConsent] and [ErrInternal].
 func (e *Error) Is(target error) bool {
 	switch e.Status {
 	case StatusUnknownKind:
@@ -94,6 +95,8 @@ func (e *Error) Is(target error) bool {
 		return target == ErrDisabled
 	case StatusConsent:
 		return target == ErrConsent
+	case StatusInternal:
+		return target == ErrInternal
 	}
 	return false
 }
