@@ -54,6 +54,8 @@ func (r *redirection) load(json.RawMessage) error     { return nil }
 var (
 	errTerminated  = errors.New("session terminated by an administrator")
 	errSwitchedOff = errors.New("redirection was switched off")
+
+	errConsentEnded = errors.New("consent was taken back")
 )
 
 func registerRedirection(t *table) {
@@ -113,27 +115,35 @@ func (m *Machine) allow(k redir.Kind) redir.Status {
 	service := m.one("AMT_RedirectionService")
 	state, _ := strconv.Atoi(service.ChildText("EnabledState"))
 	listener := service.ChildText("ListenerEnabled") == "true"
-	policy := m.consentPolicy()
-	need := policy == ips.OptInServiceOptInRequiredAll
 	var on bool
 	switch k {
 	case redir.SOL:
-		on, need = listener && (state == 32770 || state == 32771), false
+		on = listener && (state == 32770 || state == 32771)
 	case redir.IDER:
 		on = listener && (state == 32769 || state == 32771)
 	case redir.KVM:
 		on = m.kvmEnabled()
-		need = need || policy == ips.OptInServiceOptInRequiredKVM
 	}
 	switch {
 	case !on || m.ControlMode() == ModeNone:
 		return redir.StatusUnsupported
 	case k == redir.KVM && m.isOpen(k): // perhaps by port 5900
 		return redir.StatusBusy
-	case need && !m.consented():
+	case m.needsConsent(k) && !m.consented():
 		return redir.StatusConsent
 	}
 	return redir.StatusSuccess
+}
+
+// needsConsent reports whether a kind of session needs consent. SOL needs none: only boots that use it do.
+func (m *Machine) needsConsent(k redir.Kind) bool {
+	switch m.consentPolicy() {
+	case ips.OptInServiceOptInRequiredAll:
+		return k != redir.SOL
+	case ips.OptInServiceOptInRequiredKVM:
+		return k == redir.KVM
+	}
+	return false
 }
 
 // consented reports whether the person in front of the PC has agreed.
