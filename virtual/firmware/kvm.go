@@ -71,7 +71,7 @@ func (m *Machine) serveVNC(ctx context.Context, conn net.Conn) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	end, ok := m.opened(&redirected{kind: redir.KVM, cancel: cancel})
+	end, ok := m.opened(ctx, &redirected{kind: redir.KVM, cancel: cancel})
 	if !ok {
 		return nil
 	}

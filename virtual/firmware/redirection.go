@@ -44,6 +44,7 @@ type redirected struct {
 	kind   redir.Kind
 	user   string // "" on port 5900
 	cancel context.CancelCauseFunc
+	over   chan struct{} // closed when it has ended
 }
 
 // dump writes nothing: sessions do not outlive a restart.
@@ -217,7 +218,7 @@ func (m *Machine) serveSession(ctx context.Context, s *redir.Session, conn net.C
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	end, ok := m.opened(&redirected{kind: s.Kind, user: s.User, cancel: cancel})
+	end, ok := m.opened(ctx, &redirected{kind: s.Kind, user: s.User, cancel: cancel})
 	if !ok {
 		return nil
 	}
@@ -235,26 +236,47 @@ func (m *Machine) serveSession(ctx context.Context, s *redir.Session, conn net.C
 	return cmp.Or(context.Cause(ctx), ended(err))
 }
 
-// opened notes a session, unless there is one of its kind. end notes that it is over.
-func (m *Machine) opened(s *redirected) (end func(), ok bool) {
+// opened notes a session, unless there is one of its kind. One that was let in by the log-in waits for the one before it,
+// which is on its way out then: its console is gone already. end notes that it is over.
+func (m *Machine) opened(ctx context.Context, s *redirected) (end func(), ok bool) {
+	s.over = make(chan struct{})
+	for {
+		before := m.redirection.note(s)
+		if before == nil {
+			break
+		}
+		if s.user == "" || before.user == "" {
+			return nil, false
+		}
+		select {
+		case <-before.over:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
 	r := &m.redirection
-	r.mu.Lock()
-	if r.open == nil {
-		r.open = make(map[redir.Kind]*redirected)
-	}
-	if r.open[s.kind] != nil {
-		r.mu.Unlock()
-		return nil, false
-	}
-	r.open[s.kind] = s
-	r.mu.Unlock()
 	over := m.beginSession()
 	return func() {
 		r.mu.Lock()
 		delete(r.open, s.kind)
 		r.mu.Unlock()
 		over()
+		close(s.over)
 	}, true
+}
+
+// note notes a session, or returns the one of its kind that is there.
+func (r *redirection) note(s *redirected) (before *redirected) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if before = r.open[s.kind]; before != nil {
+		return before
+	}
+	if r.open == nil {
+		r.open = make(map[redir.Kind]*redirected)
+	}
+	r.open[s.kind] = s
+	return nil
 }
 
 func (m *Machine) isOpen(k redir.Kind) bool {
