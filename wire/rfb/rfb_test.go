@@ -170,7 +170,7 @@ func TestEfforts(t *testing.T) {
 	var z deflater
 	pix := make([]uint32, TileSize*TileSize)
 	random := rand.New(rand.NewPCG(3, 4))
-	for n := range 400 {
+	for n := range 150 {
 		var tile Tile
 		f.Fetch(&look, list[n%len(list)], &tile)
 		how := []effort{store, repeats, entropy}[random.IntN(3)]
