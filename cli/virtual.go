@@ -17,22 +17,24 @@ import (
 )
 
 type virtualCmd struct {
-	Profile int      `placeholder:"N" help:"Generation of the firmware: 8, 11, 12, 16 or 19; default 19, or what --from or --state say."`
-	Release string   `placeholder:"VERSION" help:"A release instead, such as 12.0.67."`
-	Listen  string   `placeholder:"ADDRESS" help:"Address of the first machine; further ones have the next. Default is a free loopback address."`
-	Count   int      `default:"1" placeholder:"N" help:"Machines to run."`
-	State   string   `placeholder:"FILE" help:"Load the machines' state from FILE if it is there, passwords included, and save it on exit."`
-	From    string   `placeholder:"DUMP" help:"Be the machine that outband dump has written to DUMP."`
-	Power   string   `enum:"on,off," default:"" placeholder:"on|off" help:"Power state at the start; default is off, or what --state says."`
-	TLS     bool     `name:"tls" help:"Switch TLS on, on releases that also speak without."`
-	Unset   bool     `help:"AMT is not set up: nothing listens until a USB key with a Setup.bin, or outband local activate, has done it."`
-	ME      string   `name:"me" placeholder:"PATH" help:"Offer the management engine to programs on the PC, on a unix socket there: outband local --bus unix:PATH."`
-	Wire    string   `name:"wire" placeholder:"PATH" help:"Offer the cable of the PC's network port, on a unix socket there: outband replay sends frames through it."`
-	Roots   string   `name:"setup-roots" placeholder:"FILE" help:"Authorities (PEM) whose certificates may set AMT up, beside those that are built in."`
-	QEMU    qemuArgs `name:"qemu" placeholder:"ARGS" help:"A QEMU process is the machine's PC. ARGS are of its command line, as in a shell: memory, disks, network."`
-	Binary  string   `name:"qemu-binary" placeholder:"PATH" help:"QEMU's program; default qemu-system-x86_64."`
-	Accel   string   `placeholder:"tcg|kvm" help:"How QEMU runs the guest's processors; default tcg, which works everywhere."`
-	USB     string   `name:"usb" placeholder:"IMAGE" help:"Boot once with the USB key whose image that is; see outband setupbin stick. A record that was used is marked in the image."`
+	Profile  int      `placeholder:"N" help:"Generation of the firmware: 8, 11, 12, 16 or 19; default 19, or what --from or --state say."`
+	Release  string   `placeholder:"VERSION" help:"A release instead, such as 12.0.67."`
+	Listen   string   `placeholder:"ADDRESS" help:"Address of the first machine; further ones have the next. Default is a free loopback address."`
+	Count    int      `default:"1" placeholder:"N" help:"Machines to run."`
+	State    string   `placeholder:"FILE" help:"Load the machines' state from FILE if it is there, passwords included, and save it on exit."`
+	From     string   `placeholder:"DUMP" help:"Be the machine that outband dump has written to DUMP."`
+	Power    string   `enum:"on,off," default:"" placeholder:"on|off" help:"Power state at the start; default is off, or what --state says."`
+	TLS      bool     `name:"tls" help:"Switch TLS on, on releases that also speak without."`
+	Unset    bool     `help:"AMT is not set up: nothing listens until a USB key with a Setup.bin, or outband local activate, has done it."`
+	ME       string   `name:"me" placeholder:"PATH" help:"Offer the management engine to programs on the PC, on a unix socket there: outband local --bus unix:PATH."`
+	Wire     string   `name:"wire" placeholder:"PATH" help:"Offer the cable of the PC's network port, on a unix socket there: outband replay sends frames through it."`
+	Roots    string   `name:"setup-roots" placeholder:"FILE" help:"Authorities (PEM) whose certificates may set AMT up, beside those that are built in."`
+	Monitor  []string `placeholder:"WxH" help:"Size of a monitor, such as 1920x1080; may be given up to four times. Default is one of 1024x768."`
+	Programs bool     `help:"The operating system shares its clipboard with consoles of KVM, and answers messages of the data channel."`
+	QEMU     qemuArgs `name:"qemu" placeholder:"ARGS" help:"A QEMU process is the machine's PC. ARGS are of its command line, as in a shell: memory, disks, network."`
+	Binary   string   `name:"qemu-binary" placeholder:"PATH" help:"QEMU's program; default qemu-system-x86_64."`
+	Accel    string   `placeholder:"tcg|kvm" help:"How QEMU runs the guest's processors; default tcg, which works everywhere."`
+	USB      string   `name:"usb" placeholder:"IMAGE" help:"Boot once with the USB key whose image that is; see outband setupbin stick. A record that was used is marked in the image."`
 }
 
 func (virtualCmd) Help() string {
@@ -159,7 +161,7 @@ func (c *virtualCmd) machines(a *app) ([]lab.Machine, error) {
 	list := make([]lab.Machine, c.Count)
 	for i := range list {
 		m := lab.Machine{Profile: c.Profile, Version: c.Release, Password: password, Power: c.Power, TLS: c.TLS, Dump: dump, Unset: c.Unset, USB: c.USB, ME: c.ME, Wire: c.Wire, SetupRoots: c.Roots,
-			KeepCertificate: c.State != ""}
+			Monitors: c.Monitor, Programs: c.Programs, KeepCertificate: c.State != ""}
 		if c.QEMU.given {
 			m.QEMU = &lab.QEMU{Args: c.QEMU.line, Binary: c.Binary, Accel: c.Accel}
 		}

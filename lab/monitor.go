@@ -9,6 +9,10 @@ import (
 
 // parseMonitors reads sizes such as "1920x1080".
 func parseMonitors(sizes []string) (list []firmware.Monitor, err error) {
+	const most = 4
+	if len(sizes) > most {
+		return nil, fmt.Errorf("monitors: %d are more than the %d that a machine can tell of", len(sizes), most)
+	}
 	for _, size := range sizes {
 		var m firmware.Monitor
 		if n, err := fmt.Sscanf(size, "%dx%d", &m.W, &m.H); n != 2 || err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/outband/outband/class"
 	"github.com/outband/outband/class/ips"
+	"github.com/outband/outband/wire/redir"
 	"github.com/outband/outband/wire/status"
 	"github.com/outband/outband/wire/wsman"
 )
@@ -32,6 +33,7 @@ const wrongCodes = 3
 const (
 	codeTimeout    = 120 * time.Second // from the right code to the first session
 	displayTimeout = 300 * time.Second // for the code on the screen
+	lingerTimeout  = 120 * time.Second // after the last session: another one needs no new consent. Spec redirection.md section 7
 )
 
 // consent is whether the person in front of the PC agrees. The state is that of OptInState:
@@ -156,10 +158,10 @@ func (c *consent) inSession(m *Machine, open bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case open && c.state == ips.OptInServiceOptInStateReceived:
+	case open && (c.state == ips.OptInServiceOptInStateReceived || c.state == ips.OptInServiceOptInStateInSession):
 		c.enter(m, ips.OptInServiceOptInStateInSession, 0)
 	case !open && c.state == ips.OptInServiceOptInStateInSession:
-		c.enter(m, ips.OptInServiceOptInStateNotStarted, 0)
+		c.enter(m, ips.OptInServiceOptInStateInSession, lingerTimeout)
 	}
 }
 
@@ -282,14 +284,24 @@ func (m *Machine) openSessions() bool {
 	return m.power.sessions > 0
 }
 
-// cancelOptIn ends consent, or the request for it.
+// cancelOptIn ends consent, or the request for it. Sessions that needed it end.
 func cancelOptIn(_ context.Context, m *Machine, _ wsman.Selectors, _ ips.OptInServiceCancelOptInIn) (out ips.OptInServiceCancelOptInOut, _ status.Status, _ error) {
 	c := &m.consent
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state == ips.OptInServiceOptInStateNotStarted {
-		return out, optInInvalidState, nil
+	was := c.state
+	if was != ips.OptInServiceOptInStateNotStarted {
+		c.enter(m, ips.OptInServiceOptInStateNotStarted, 0)
 	}
-	c.enter(m, ips.OptInServiceOptInStateNotStarted, 0)
+	c.mu.Unlock()
+	switch was {
+	case ips.OptInServiceOptInStateNotStarted:
+		return out, optInInvalidState, nil
+	case ips.OptInServiceOptInStateInSession:
+		need := map[redir.Kind]bool{}
+		for _, k := range []redir.Kind{redir.SOL, redir.IDER, redir.KVM} {
+			need[k] = m.needsConsent(k)
+		}
+		m.endSessions(errConsentEnded, func(k redir.Kind) bool { return need[k] })
+	}
 	return out, optInDone, nil
 }

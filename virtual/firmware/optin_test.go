@@ -102,8 +102,19 @@ func TestConsent(t *testing.T) {
 		}
 		end()
 		end()
+		time.Sleep(119 * time.Second)
+		if got := w.state(t); got != 4 {
+			t.Errorf("119 s after the session: state %v", got)
+		}
+		end = w.BeginSession() // in time: no new consent
+		time.Sleep(time.Hour)
+		if got := w.state(t); got != 4 {
+			t.Errorf("in the next session: state %v", got)
+		}
+		end()
+		time.Sleep(121 * time.Second)
 		if got := w.state(t); got != 0 {
-			t.Errorf("after the session: state %v", got)
+			t.Errorf("121 s after the session: state %v", got)
 		}
 	})
 	inBubble(t, "three wrong codes", func(t *testing.T) {

@@ -46,6 +46,7 @@ type redirected struct {
 	kind   redir.Kind
 	user   string // "" on port 5900
 	cancel context.CancelCauseFunc
+	over   chan struct{} // closed when it has ended
 }
 
 // dump writes nothing: sessions do not outlive a restart.
@@ -56,6 +57,8 @@ func (r *redirection) load(json.RawMessage) error     { return nil }
 var (
 	errTerminated  = errors.New("session terminated by an administrator")
 	errSwitchedOff = errors.New("redirection was switched off")
+
+	errConsentEnded = errors.New("consent was taken back")
 )
 
 func registerRedirection(t *table) {
@@ -116,29 +119,37 @@ func (m *Machine) allow(k redir.Kind) redir.Status {
 	service := m.one("AMT_RedirectionService")
 	state, _ := strconv.Atoi(service.ChildText("EnabledState"))
 	listener := service.ChildText("ListenerEnabled") == "true"
-	policy := m.consentPolicy()
-	need := policy == ips.OptInServiceOptInRequiredAll
 	var on bool
 	switch k {
 	case redir.SOL:
-		on, need = listener && (state == 32770 || state == 32771), false
+		on = listener && (state == 32770 || state == 32771)
 	case redir.IDER:
 		on = listener && (state == 32769 || state == 32771)
 	case redir.KVM:
 		on = m.kvmEnabled()
-		need = need || policy == ips.OptInServiceOptInRequiredKVM
 	}
 	switch {
 	case !on || m.ControlMode() == ModeNone:
 		return redir.StatusUnsupported
 	case k == redir.KVM && m.isOpen(k): // perhaps by port 5900
 		return redir.StatusBusy
-	case need && !m.consented():
+	case m.needsConsent(k) && !m.consented():
 		return redir.StatusConsent
 	case !m.mayAct(sessionTraces[k].opened): // which status real machines send is not known
 		return redir.StatusInternal
 	}
 	return redir.StatusSuccess
+}
+
+// needsConsent reports whether a kind of session needs consent. SOL needs none: only boots that use it do.
+func (m *Machine) needsConsent(k redir.Kind) bool {
+	switch m.consentPolicy() {
+	case ips.OptInServiceOptInRequiredAll:
+		return k != redir.SOL
+	case ips.OptInServiceOptInRequiredKVM:
+		return k == redir.KVM
+	}
+	return false
 }
 
 // consented reports whether the person in front of the PC has agreed.
@@ -230,19 +241,25 @@ func (m *Machine) serveSession(ctx context.Context, s *redir.Session, conn net.C
 	return cmp.Or(context.Cause(ctx), ended(err))
 }
 
-// opened notes a session, unless there is one of its kind. end notes that it is over.
+// opened notes a session, unless there is one of its kind. One that was let in by the log-in waits for the one before it,
+// which is on its way out then: its console is gone already. end notes that it is over.
 func (m *Machine) opened(ctx context.Context, s *redirected) (end func(), ok bool) {
+	s.over = make(chan struct{})
+	for {
+		before := m.redirection.note(s)
+		if before == nil {
+			break
+		}
+		if s.user == "" || before.user == "" {
+			return nil, false
+		}
+		select {
+		case <-before.over:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
 	r := &m.redirection
-	r.mu.Lock()
-	if r.open == nil {
-		r.open = make(map[redir.Kind]*redirected)
-	}
-	if r.open[s.kind] != nil {
-		r.mu.Unlock()
-		return nil, false
-	}
-	r.open[s.kind] = s
-	r.mu.Unlock()
 	over := m.beginSession()
 	traceEnd := m.traceSession(ctx, s)
 	return func() {
@@ -251,7 +268,22 @@ func (m *Machine) opened(ctx context.Context, s *redirected) (end func(), ok boo
 		r.mu.Unlock()
 		traceEnd()
 		over()
+		close(s.over)
 	}, true
+}
+
+// note notes a session, or returns the one of its kind that is there.
+func (r *redirection) note(s *redirected) (before *redirected) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if before = r.open[s.kind]; before != nil {
+		return before
+	}
+	if r.open == nil {
+		r.open = make(map[redir.Kind]*redirected)
+	}
+	r.open[s.kind] = s
+	return nil
 }
 
 func (m *Machine) isOpen(k redir.Kind) bool {

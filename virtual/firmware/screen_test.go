@@ -58,6 +58,7 @@ func TestSwitchMonitor(t *testing.T) {
 			t.Errorf("no pointer on the second monitor: %v", p)
 		}
 		c.Close()
+		w.settle()
 		if c = w.screen(t); c.Init.Width != 1280 {
 			t.Errorf("a new session begins with a screen %d wide, want that of the second monitor", c.Init.Width)
 		}

@@ -67,11 +67,11 @@ func TestDecimation(t *testing.T) {
 	settle(t, u, f, c.Frame, RGB565) // small enough to be sent as it is
 }
 
-// Automatic decimation makes a screen fit that the firmware could not hold.
+// Automatic decimation halves a screen of more than 1920x1080, and only that.
 func TestAutomaticDecimation(t *testing.T) {
-	f := picture(t, 3840, 2160, 5)
+	f := picture(t, 2000, 1100, 5)
 	c, _, u := session(t, f, ClientOptions{}, DeviceOptions{Decimate: DecimationAuto})
-	if c.Init.Width != 1920 || c.Init.Height != 1080 {
+	if c.Init.Width != 1000 || c.Init.Height != 550 {
 		t.Errorf("the session begins at %dx%d", c.Init.Width, c.Init.Height)
 	}
 	<-u.c

@@ -183,7 +183,8 @@ func (f *Frame) Changed(l *Look, r image.Rectangle, all bool, list []int) (tiles
 	}
 	for row := r.Min.Y / TileSize; row*TileSize < r.Max.Y; row++ {
 		for column := r.Min.X / TileSize; column*TileSize < r.Max.X; column++ {
-			if i := row*f.columns + column; all || f.tiles[i] > l.tiles[i] {
+			// What is being drawn waits until it is published: nobody is to see half a picture.
+			if i := row*f.columns + column; all || f.tiles[i] > l.tiles[i] && f.tiles[i] <= f.now {
 				list = append(list, i)
 			}
 		}

@@ -123,3 +123,31 @@ func FuzzServer(f *testing.F) {
 		}
 	})
 }
+
+// FuzzViewers has a console, and a viewer, say anything at all to those who serve them.
+func FuzzViewers(f *testing.F) {
+	start := append([]byte("RFB 003.008\n"), 1, 1)
+	all := bytes.Clone(start)
+	for _, m := range []ClientMessage{SetEncodings{[]Encoding{EncodingZRLE, EncodingRaw, EncodingDataChannel, EncodingDesktopSize}}, SetPixelFormat{RGB332},
+		ClientText{Extension{Command: SetDecimation, Values: []byte{DecimationOn}}.Text()}, UpdateRequest{false, 0, 0, 130, 70}, UpdateRequest{true, 0, 0, 130, 70},
+		KeyEvent{Down: true, Keysym: KeyDelete}, PointerEvent{1, 10, 20}, ClientText{[]byte("text")}} {
+		all = m.Append(all)
+	}
+	f.Add(all)
+	f.Add(SetPixelFormat{RGB8888}.Append(bytes.Clone(start)))
+	f.Add(SetEncodings{[]Encoding{EncodingTight, EncodingDesktopSet, EncodingCursor, EncodingExtendedKey}}.Append(bytes.Clone(start)))
+	f.Add(append(bytes.Clone(start), typeClientText, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF))
+	f.Add([]byte("RFB 003.003\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		frame, err := NewFrame(130, 70)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := Accept(t.Context(), script{bytes.NewReader(b)}, frame, DeviceOptions{Compress: true, Decimate: DecimationAuto}); err == nil && d.Err() == nil {
+			t.Error("the console's session has no end")
+		}
+		if v, err := View(t.Context(), script{bytes.NewReader(b)}, frame, ViewerOptions{Name: "x"}); err == nil && v.Err() == nil {
+			t.Error("the viewer's session has no end")
+		}
+	})
+}

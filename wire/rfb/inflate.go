@@ -122,3 +122,10 @@ func (z *inflater) next(n int) ([]byte, error) {
 
 // rest tells how much came out that nobody took.
 func (z *inflater) rest() int { return len(z.out) - z.at }
+
+// maxUnread is how much may be left to decompress behind a rectangle: its sync flush and our empty block, and a little.
+// More is not for this rectangle, and would pile up.
+const maxUnread = 64
+
+// unread tells how much was not decompressed.
+func (z *inflater) unread() int { return len(z.feed.b) }

@@ -170,7 +170,7 @@ func TestEfforts(t *testing.T) {
 	var z deflater
 	pix := make([]uint32, TileSize*TileSize)
 	random := rand.New(rand.NewPCG(3, 4))
-	for n := range 400 {
+	for n := range 150 {
 		var tile Tile
 		f.Fetch(&look, list[n%len(list)], &tile)
 		how := []effort{store, repeats, entropy}[random.IntN(3)]
@@ -216,6 +216,42 @@ func TestChangesOnly(t *testing.T) {
 	case n := <-u.c:
 		t.Errorf("%d bytes for no change", n)
 	case <-time.After(20 * time.Millisecond):
+	}
+}
+
+// What is drawn is seen when it is published, not before, however often somebody looks.
+func TestUnpublished(t *testing.T) {
+	f := picture(t, 256, 64, 1)
+	all := image.Rect(0, 0, 256, 64)
+	var look Look
+	f.Changed(&look, all, true, nil)
+	var tile Tile
+	see := func() (tiles []int) {
+		tiles, _ = f.Changed(&look, all, false, nil)
+		for _, i := range tiles {
+			f.Fetch(&look, i, &tile)
+		}
+		return tiles
+	}
+	see()
+	dot := func(x int, colour uint32) { f.Draw(x, 3, 1, 1, []uint32{colour}, 1) }
+	dot(10, 0x123456)
+	if got := see(); len(got) > 0 {
+		t.Errorf("tiles %v are seen before they are published", got)
+	}
+	f.Publish()
+	dot(70, 0x123456)
+	if got := see(); len(got) != 1 || got[0] != 0 {
+		t.Errorf("tiles %v, want 0", got)
+	}
+	f.Publish()
+	dot(70, 0x654321)
+	if got := see(); len(got) > 0 {
+		t.Errorf("tiles %v, which is drawn anew", got)
+	}
+	f.Publish()
+	if got := see(); len(got) != 1 || got[0] != 1 {
+		t.Errorf("tiles %v, want 1", got)
 	}
 }
 

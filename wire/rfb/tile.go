@@ -35,6 +35,9 @@ func (r *tileReader) rect(packed []byte, w, h int, pix []uint32, tile func(x, y,
 	if n := r.z.rest(); n > 0 {
 		return fmt.Errorf("%d bytes behind the last tile: %w", n, ErrProtocol)
 	}
+	if n := r.z.unread(); n > maxUnread {
+		return fmt.Errorf("%d compressed bytes behind the last tile: %w", n, ErrProtocol)
+	}
 	return nil
 }
 
