@@ -38,11 +38,12 @@ type bay struct {
 
 // drives are those of one session, served by NBD on a socket.
 type drives struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	path   string        // of the socket
-	ready  chan struct{} // closed when media are known
-	media  []nbd.Export  // those that there are; named by identifier. Set before ready is closed
+	ctx     context.Context
+	cancel  context.CancelFunc
+	path    string        // of the socket
+	ready   chan struct{} // closed when media are known
+	changed func()        // the console has changed a medium
+	media   []nbd.Export  // those that there are; named by identifier. Set before ready is closed
 
 	mu  sync.Mutex // held while drives are plugged in or out; guards what follows
 	ids []string   // plugged into on
@@ -51,21 +52,35 @@ type drives struct {
 
 // Plug shows the drives of a console to the guest. What it reads, d asks the console for.
 func (m *Machine) Plug(d *ider.Device) {
-	b := &m.bay
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	m.bay.mu.Lock()
+	defer m.bay.mu.Unlock()
+	m.bay.plug(d)
+}
+
+// plug begins to show drives. mu is held.
+func (b *bay) plug(device *ider.Device) {
 	b.unplug()
 	if b.closed {
 		return
 	}
-	n := &drives{ready: make(chan struct{})}
-	n.ctx, n.cancel = context.WithCancel(m.ctx)
-	b.current = n
+	m, d := b.machine, &drives{ready: make(chan struct{})}
+	d.ctx, d.cancel = context.WithCancel(m.ctx)
+	d.changed = func() { b.wg.Go(func() { b.replug(d, device) }) }
+	b.current = d
 	b.wg.Go(func() {
-		if err := n.serve(d, func() { b.wg.Go(func() { m.plugIn(n) }) }); err != nil && n.ctx.Err() == nil {
+		if err := d.serve(device, func() { b.wg.Go(func() { m.plugIn(d) }) }); err != nil && d.ctx.Err() == nil {
 			m.log.Warn("the console's drives cannot be shown to the guest", "error", err)
 		}
 	})
+}
+
+// replug shows drives anew, of which one has another medium.
+func (b *bay) replug(d *drives, device *ider.Device) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.current == d {
+		b.plug(device)
+	}
 }
 
 // Unplug takes them away.
@@ -163,40 +178,47 @@ func (d *drives) look(device *ider.Device) (media []nbd.Export, err error) {
 		}
 		disk.ReadAhead = readAhead
 		media = append(media, nbd.Export{
-			Name: drive.id, Disk: patient{disk}, BlockSize: int64(drive.BlockSize()), ReadOnly: drive.Drive == ider.CD,
+			Name: drive.id, Disk: patient{disk, d.changed}, BlockSize: int64(drive.BlockSize()), ReadOnly: drive.Drive == ider.CD,
 		})
 	}
 	return media, nil
 }
 
-// patient reads again what a bus reset has cut short, or what the console refuses once since its medium is new.
-type patient struct{ *ider.Disk }
+// patient reads again what a bus reset has cut short. A new medium is not read: it comes as a new drive.
+type patient struct {
+	*ider.Disk
+	changed func()
+}
 
 const maxPatience = 4
 
 func (p patient) ReadAt(b []byte, off int64) (n int, err error) {
 	for range maxPatience {
-		if n, err = p.Disk.ReadAt(b, off); !passing(err) {
+		if n, err = p.Disk.ReadAt(b, off); !errors.Is(err, ider.ErrReset) {
 			break
 		}
 	}
-	return n, err
+	return n, p.judge(err)
 }
 
 func (p patient) WriteAt(b []byte, off int64) (n int, err error) {
 	for range maxPatience {
-		if n, err = p.Disk.WriteAt(b, off); !passing(err) {
+		if n, err = p.Disk.WriteAt(b, off); !errors.Is(err, ider.ErrReset) {
 			break
 		}
 	}
-	if errors.Is(err, ider.SenseProtected) {
-		err = fmt.Errorf("%w: %w", nbd.ErrPermission, err)
-	}
-	return n, err
+	return n, p.judge(err)
 }
 
-func passing(err error) bool {
-	return errors.Is(err, ider.ErrReset) || errors.Is(err, ider.SenseAttention)
+// judge finds the word of NBD for an error.
+func (p patient) judge(err error) error {
+	switch {
+	case errors.Is(err, ider.SenseProtected):
+		return fmt.Errorf("%w: %w", nbd.ErrPermission, err)
+	case errors.Is(err, ider.SenseAttention):
+		p.changed()
+	}
+	return err
 }
 
 // plugIn shows drives to the guest that runs, if one does.
