@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,8 +31,9 @@ const readAhead = 64 << 10
 type bay struct {
 	machine *Machine
 
-	mu      sync.Mutex // guards what follows
-	current *drives    // nil: none
+	mu      sync.Mutex      // guards what follows
+	current *drives         // nil: none
+	leaving <-chan struct{} // closed when the last ones that were unplugged have gone; nil: none were
 	closed  bool
 	wg      sync.WaitGroup // of all drives there were
 }
@@ -42,6 +44,7 @@ type drives struct {
 	cancel  context.CancelFunc
 	path    string        // of the socket
 	ready   chan struct{} // closed when media are known
+	gone    chan struct{} // closed when they have been taken away
 	changed func()        // the console has changed a medium
 	media   []nbd.Export  // those that there are; named by identifier. Set before ready is closed
 
@@ -63,11 +66,14 @@ func (b *bay) plug(device *ider.Device) {
 	if b.closed {
 		return
 	}
-	m, d := b.machine, &drives{ready: make(chan struct{})}
+	m, before, d := b.machine, b.leaving, &drives{ready: make(chan struct{}), gone: make(chan struct{})}
 	d.ctx, d.cancel = context.WithCancel(m.ctx)
 	d.changed = func() { b.wg.Go(func() { b.replug(d, device) }) }
 	b.current = d
 	b.wg.Go(func() {
+		if before != nil {
+			<-before // two drives of one name cannot be there
+		}
 		if err := d.serve(device, func() { b.wg.Go(func() { m.plugIn(d) }) }); err != nil && d.ctx.Err() == nil {
 			m.log.Warn("the console's drives cannot be shown to the guest", "error", err)
 		}
@@ -96,8 +102,12 @@ func (b *bay) unplug() {
 	if b.current = nil; d == nil {
 		return
 	}
+	b.leaving = d.gone
 	d.cancel() // first: QEMU waits for what it is reading
-	b.wg.Go(func() { b.machine.plugOut(d) })
+	b.wg.Go(func() {
+		defer close(d.gone)
+		b.machine.plugOut(d)
+	})
 }
 
 func (b *bay) close() {
@@ -229,7 +239,7 @@ func (m *Machine) plugIn(d *drives) {
 	if p == nil { // the next boot plugs them in
 		return
 	}
-	if err := d.attach(p); err != nil && d.ctx.Err() == nil {
+	if err := d.attach(m.ctx, p); err != nil && d.ctx.Err() == nil {
 		m.log.Warn("the console's drives cannot be plugged in", "error", err)
 	}
 }
@@ -246,23 +256,25 @@ func (b *bay) attach(p *process) []string {
 	case <-d.ctx.Done():
 		return nil
 	}
-	if err := d.attach(p); err != nil && d.ctx.Err() == nil {
+	if err := d.attach(b.machine.ctx, p); err != nil && d.ctx.Err() == nil {
 		b.machine.log.Warn("the console's drives cannot be plugged in", "error", err)
 	}
 	return b.plugged()
 }
 
-func (d *drives) attach(p *process) error {
+// attach plugs the drives into a process. It does not stop half way when they are taken away meanwhile.
+func (d *drives) attach(ctx context.Context, p *process) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.on == p || d.ctx.Err() != nil {
 		return nil
 	}
 	d.on, d.ids = p, nil
-	ctx, cancel := context.WithTimeout(d.ctx, commandTime)
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
 	for _, e := range d.media {
 		if err := p.addDrive(ctx, d.path, e); err != nil {
+			p.removeDrive(ctx, e.Name) // what there is of it
 			return err
 		}
 		d.ids = append(slices.Clone(d.ids), e.Name)
@@ -318,12 +330,14 @@ func (p *process) removeDrive(ctx context.Context, id string) error {
 	if id == idCD {
 		device += "-bot"
 	}
-	if err := p.qmp.Do(ctx, "device_del", map[string]string{"id": device}, nil); err != nil {
+	err := p.qmp.Do(ctx, "device_del", map[string]string{"id": device}, nil)
+	if refused := (*qmp.Error)(nil); err != nil && !(errors.As(err, &refused) && refused.Class == "DeviceNotFound") {
 		return err
 	}
 	for {
 		err := p.qmp.Do(ctx, "blockdev-del", map[string]string{"node-name": id}, nil)
-		if refused := (*qmp.Error)(nil); err == nil || !errors.As(err, &refused) {
+		refused := (*qmp.Error)(nil)
+		if err == nil || !errors.As(err, &refused) || strings.Contains(refused.Desc, "Failed to find node") {
 			return err
 		}
 		select {

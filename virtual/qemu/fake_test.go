@@ -25,6 +25,7 @@ import (
 //
 //	good      as QEMU with SeaBIOS and a guest that says what it was booted from
 //	mute      as that, with another BIOS, which writes no log
+//	brief     as that; its guest switches itself off at once
 //	empty     as that, with nothing to boot from
 //	refuses   says that an image is not there, and ends
 //	silent    never connects
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 // A fake is a QEMU that is none. Its guest takes letters on the serial port: r resets, s sleeps, h hibernates, o switches
-// off, x ends the whole process; others are echoed.
+// off, x ends the whole process, l has QEMU tell of an old reset, m reads the console's drive; others are echoed.
 type fake struct {
 	mode string
 	args []string
@@ -49,7 +50,8 @@ type fake struct {
 	status       string
 	index        map[string]int  // bootindex by path
 	nodes        map[string]bool // true: in use
-	read         string          // what was read of the last node
+	node         *nbd.Client     // the last
+	read         string          // what was read of it
 	escape       chan struct{}
 }
 
@@ -93,6 +95,9 @@ func (f *fake) run() int {
 			f.say(`{"error": {"class": "GenericError", "desc": %q}, "id": %d}`, refusal, c.ID)
 			continue
 		}
+		if f.mode == "brief" && c.Execute == "cont" {
+			f.event("SHUTDOWN", `"guest": true, "reason": "guest-shutdown"`) // before it is over for who started it
+		}
 		text, _ := json.Marshal(result)
 		f.say(`{"return": %s, "id": %d}`, text, c.ID)
 		switch c.Execute {
@@ -107,6 +112,12 @@ func (f *fake) run() int {
 		}
 	}
 	return 0
+}
+
+func read(c *nbd.Client, off int64) string {
+	b := make([]byte, 8)
+	c.ReadAt(b, off)
+	return string(b)
 }
 
 func dial(path string) net.Conn {
@@ -158,10 +169,9 @@ func (f *fake) do(command string, a map[string]any) (result any, refusal string)
 		if err != nil {
 			return nil, err.Error()
 		}
-		b := make([]byte, 8)
-		client.ReadAt(b, 0)
-		f.read = string(b)
+		f.read, f.node = read(client, 0), client
 		f.nodes[str("node-name")] = true
+		fmt.Fprintf(f.serial, "[%s is %s]", str("node-name"), f.read)
 	case "device_del":
 		for node := range f.nodes {
 			if strings.HasPrefix(str("id"), node) {
@@ -187,7 +197,7 @@ func (f *fake) do(command string, a map[string]any) (result any, refusal string)
 
 // boot is the BIOS, and the guest that says what it was booted from.
 func (f *fake) boot() {
-	if f.mode == "mute" {
+	if f.mode == "mute" || f.mode == "brief" {
 		return
 	}
 	log := func(format string, args ...any) { fmt.Fprintf(f.bios, format+"\n", args...) }
@@ -235,6 +245,13 @@ func (f *fake) guest() {
 			f.event("RESET", `"guest": true, "reason": "guest-reset"`)
 			f.event("RESET", `"guest": true, "reason": "guest-reset"`) // SeaBIOS's own
 			f.boot()
+		case 'l':
+			f.say(`{"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}, "timestamp": {"seconds": 1000000000, "microseconds": 0}}`)
+		case 'm':
+			f.mu.Lock()
+			node := f.node
+			f.mu.Unlock()
+			read(node, readAhead)
 		case 's':
 			f.event("SUSPEND", "")
 		case 'h':

@@ -79,17 +79,20 @@ func newRig(t *testing.T, mode string, o Options) *rig {
 // do forces a transition, again while one is still under way.
 func (r *rig) do(a firmware.Action, plan firmware.BootPlan) {
 	r.t.Helper()
-	late := time.Now().Add(patience)
-	for {
-		err := r.Do(r.t.Context(), a, func() firmware.BootPlan { return plan })
-		if errors.Is(err, errBusy) && time.Now().Before(late) {
-			time.Sleep(time.Millisecond) // until the one before is over
-			continue
+	r.again(a.String(), func() error { return r.Do(r.t.Context(), a, func() firmware.BootPlan { return plan }) })
+}
+
+// again gives an order, again while a transition is still under way.
+func (r *rig) again(what string, order func() error) {
+	r.t.Helper()
+	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) { // until the transition before is over
+		err := order()
+		if err == nil {
+			return
 		}
-		if err != nil {
-			r.t.Fatalf("%v: %v", a, err)
+		if !errors.Is(err, errBusy) || time.Now().After(late) {
+			r.t.Fatalf("%s: %v", what, err)
 		}
-		return
 	}
 }
 
@@ -134,7 +137,7 @@ func (o *output) String() string {
 }
 
 // await waits for a text, and forgets what was written.
-func (o *output) await(t *testing.T, want string) {
+func (o *output) await(t *testing.T, want string) (got string) {
 	t.Helper()
 	late := time.After(patience)
 	for {
@@ -143,7 +146,7 @@ func (o *output) await(t *testing.T, want string) {
 		if strings.Contains(got, want) {
 			o.b.Reset()
 			o.mu.Unlock()
-			return
+			return got
 		}
 		o.mu.Unlock()
 		select {
@@ -173,11 +176,12 @@ func TestPower(t *testing.T) {
 		{"interrupt", func(r *rig) { r.do(firmware.NMI, firmware.BootPlan{}); r.out.await(t, "[nmi]") }, []string{"NMI"}, firmware.S0},
 		{"shut down", func(r *rig) { r.ask(firmware.WishShutDown) }, down, firmware.S5},
 		{"reboot", func(r *rig) { r.ask(firmware.WishReboot) }, slices.Concat(down, up), firmware.S0},
-		{"button", func(r *rig) { r.Press(t.Context()) }, down, firmware.S5},
+		{"button", func(r *rig) { r.again("press", func() error { return r.Press(t.Context()) }) }, down, firmware.S5},
 		{"guest resets", func(r *rig) { io.WriteString(r.typed, "r") }, boot, firmware.S0},
 		{"guest switches off", func(r *rig) { io.WriteString(r.typed, "o") }, down, firmware.S5},
 		{"guest hibernates", func(r *rig) { io.WriteString(r.typed, "h") }, []string{"agent down", "OS down", "S0>S4"}, firmware.S4},
 		{"guest sleeps", func(r *rig) { io.WriteString(r.typed, "s") }, []string{"agent down", "OS down", "S0>S3"}, firmware.S3},
+		{"late news of a reset", func(r *rig) { io.WriteString(r.typed, "lo") }, down, firmware.S5},
 		{"sleep and wake", func(r *rig) {
 			io.WriteString(r.typed, "s")
 			r.told("agent down", "OS down", "S0>S3")
@@ -213,18 +217,10 @@ func TestPower(t *testing.T) {
 	}
 }
 
-// ask passes a wish on, again while a transition is still under way.
+// ask passes a wish on.
 func (r *rig) ask(w firmware.Wish) {
 	r.t.Helper()
-	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) { // until the transition before is over
-		err := r.Ask(r.t.Context(), w, nil)
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, errBusy) || time.Now().After(late) {
-			r.t.Fatalf("%v: %v", w, err)
-		}
-	}
+	r.again(w.String(), func() error { return r.Ask(r.t.Context(), w, nil) })
 }
 
 func TestRefused(t *testing.T) {
@@ -282,16 +278,24 @@ func TestPlans(t *testing.T) {
 			if b := r.LastBoot(); b.Number != 1 || !b.Remote || b.From != tt.from || b.Plan.Source != tt.plan.Source || b.Was != firmware.S5 {
 				t.Errorf("last boot: %+v", b)
 			}
-			// The plan was for one boot; and the next may come by reset.
-			r.do(firmware.Reset, firmware.BootPlan{})
-			r.told(boot...)
+			// The plan was for one boot, and the next comes from the guest.
 			first := "<device[4] >"
 			if strings.HasPrefix(tt.name, "default") {
 				first = tt.serial
 			} else if tt.args != nil {
 				first = "<device[10] >"
 			}
-			r.out.await(t, first)
+			for late := time.Now().Add(patience); ; { // the order is set back some time after the boot
+				io.WriteString(r.typed, "r")
+				r.told(boot...)
+				got := r.out.await(t, ">")
+				if strings.HasPrefix(got, strings.TrimSuffix(first, " >")) {
+					break
+				}
+				if time.Now().After(late) {
+					t.Fatalf("the guest boots from %s, want %s", got, first)
+				}
+			}
 		})
 	}
 }
@@ -305,6 +309,16 @@ func TestMenu(t *testing.T) {
 	}
 	r.do(firmware.Reset, firmware.BootPlan{})
 	r.told("boot from S0", "booted 0 0", "handover", "agent up")
+}
+
+// A guest may switch itself off before the boot is over for us.
+func TestOffAtOnce(t *testing.T) {
+	r := newRig(t, "brief", Options{})
+	r.do(firmware.PowerUp, firmware.BootPlan{})
+	r.told("S5>S0", "boot from S5", "S0>S5")
+	if r.Running() != "" {
+		t.Errorf("QEMU %s still runs", r.Running())
+	}
 }
 
 func TestNothingToBootFrom(t *testing.T) {
@@ -490,7 +504,7 @@ func drivesOf(t *testing.T, cd, floppy string) (*ider.Session, *ider.Device) {
 			Settle: time.Millisecond, OnEnable: func(bool, ider.Moment) { enabled <- struct{}{} },
 		})
 	})
-	s, err := ider.Open(context.Background(), redir.NewConn(a), ider.Options{CD: image(cd, 4096), Floppy: image(floppy, 1440<<10)})
+	s, err := ider.Open(context.Background(), redir.NewConn(a), ider.Options{CD: image(cd, 2*readAhead), Floppy: image(floppy, 1440<<10)})
 	wg.Wait()
 	if err != nil || bad != nil {
 		t.Fatal(err, bad)
@@ -502,7 +516,7 @@ func drivesOf(t *testing.T, cd, floppy string) (*ider.Session, *ider.Device) {
 
 func TestDrives(t *testing.T) {
 	r := newRig(t, "good", Options{})
-	_, device := drivesOf(t, "CD-IMAGE", "")
+	session, device := drivesOf(t, "CD-IMAGE", "")
 	r.Plug(device)
 	r.do(firmware.PowerUp, firmware.BootPlan{Source: firmware.BootIDERCD})
 	r.told(up...)
@@ -514,6 +528,14 @@ func TestDrives(t *testing.T) {
 	r.do(firmware.Reset, firmware.BootPlan{})
 	r.told(boot...)
 	r.out.await(t, "<device[4] CD-IMAGE>")
+	// Another medium is another drive: the guest reads what is not at hand, and finds the one that it had gone.
+	b := make([]byte, 2*readAhead)
+	copy(b, "CD-THE-2ND")
+	if err := session.Insert(ider.CD, &ider.Medium{Image: bytes.NewReader(b), Size: int64(len(b))}); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(r.typed, "m")
+	r.out.await(t, "[outband-cd is gone][outband-cd is CD-THE-2]")
 	r.Unplug()
 	r.out.await(t, "[outband-cd is gone]")
 
