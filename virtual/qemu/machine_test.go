@@ -396,9 +396,10 @@ func TestExtras(t *testing.T) {
 		f, err := os.Open(os.DevNull)
 		return Addition{Files: []*os.File{f}}, err
 	}
-	r := newRig(t, "good", Options{Extras: []Extra{other, func(fd int) (Addition, error) {
+	r := newRig(t, "good", Options{Extras: []Extra{other}})
+	r.Extend(func(fd int) (Addition, error) {
 		return Addition{Args: []string{"-extra", fmt.Sprintf("fd=%d", fd)}, Files: []*os.File{write}}, nil
-	}}})
+	})
 	r.do(firmware.PowerUp, firmware.BootPlan{})
 	r.told(up...)
 	got := make([]byte, 5)
