@@ -38,6 +38,7 @@ type rig struct {
 func newRig(t *testing.T, mode string, o Options) *rig {
 	t.Helper()
 	t.Setenv(fakeEnv, mode)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // under the race detector each fake would take a second to end
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
