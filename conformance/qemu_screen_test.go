@@ -8,9 +8,11 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -173,6 +175,32 @@ func cut(img *image.RGBA, like *image.RGBA) *image.RGBA {
 	part := image.NewRGBA(like.Bounds())
 	draw.Draw(part, part.Bounds(), img, at, draw.Src)
 	return part
+}
+
+// savePicture writes a picture where -picture says, if it does.
+func savePicture(t testing.TB, img *image.RGBA) {
+	t.Helper()
+	if *picture == "" {
+		return
+	}
+	few := image.NewPaletted(img.Bounds(), nil) // text mode has 16 colours
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			c := img.RGBAAt(x, y)
+			if !slices.Contains(few.Palette, color.Color(c)) && len(few.Palette) < 256 {
+				few.Palette = append(few.Palette, c)
+			}
+			few.Set(x, y, c)
+		}
+	}
+	var b bytes.Buffer
+	err := png.Encode(&b, few)
+	if err == nil {
+		err = os.WriteFile(*picture, b.Bytes(), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // different counts the pixels of want that are another colour in got, by more than what 16 bits per pixel lose.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -25,7 +26,11 @@ import (
 const (
 	diskLine = "OUTBAND DISK BOOT"
 	discLine = "Outband rescue disc"
+	menuEnd  = "Press [Tab] to edit options" // the last line of the menu
 )
+
+// picture is where what TigerVNC shows goes: go test -run TestQEMU$ -picture ../docs/qemu.png
+var picture = flag.String("picture", "", "write what TigerVNC shows to this PNG")
 
 // A vm is a machine whose PC is a QEMU process, with a second control of it for the test.
 type vm struct {
@@ -273,7 +278,8 @@ func TestQEMU(t *testing.T) {
 		screen := readPPM(t, dump)
 		shown := cut(x.picture(t), screen)
 		wrong, there, want := different(shown, screen), glyphs.read(shown), glyphs.read(screen)
-		if wrong <= 2*cellW*cellH && there == want && strings.Contains(want, discLine) { // the cursor blinks
+		if wrong <= 2*cellW*cellH && there == want && strings.Contains(want, discLine) && strings.Contains(want, menuEnd) { // the cursor blinks
+			savePicture(t, shown)
 			break
 		}
 		if time.Now().After(late) {

@@ -35,14 +35,21 @@ func (q *QEMU) machine(ctx context.Context, log *slog.Logger) (*qemu.Machine, er
 	return m, nil
 }
 
+// lacking is what a BIOS in QEMU cannot do.
+var lacking = []string{
+	"AMTSecureBootControl", "BIOSReflash", "BIOSSecureBoot", "ConfigurationDataReset", "ForceDiagnosticBoot", "ForceHardDriveSafeModeBoot",
+	"ForceUEFIHTTPSBoot", "ForceUEFIPBABoot", "ForceWinREBoot", "PlatformErase", "PowerButtonLock", "ResetButtonLock", "SecureErase", "SleepButtonLock",
+	"UserPasswordBypass", "VerbosityQuiet", "VerbosityScreenBlank", "VerbosityVerbose",
+}
+
 // errDrawn is what a machine says that is to have what only the drawn PC can.
 var errDrawn = errors.New("not with a QEMU process as the PC")
 
 // prepareQEMU brings a machine whose PC is a process into the wanted state.
 func (m *Machine) prepareQEMU(ctx context.Context, r *Running, power string) error {
 	switch {
-	case power != "" && power != "on" && power != "off":
-		return fmt.Errorf("power %q: %w", power, errDrawn)
+	case m.Power != "" && m.Power != "on" && m.Power != "off": // one that was saved asleep or hibernated is off: its process has gone
+		return fmt.Errorf("power %q: %w", m.Power, errDrawn)
 	case m.USB != "":
 		return fmt.Errorf("a USB key for the setup of AMT: %w", errDrawn)
 	case m.Hung || m.Standby || m.Deaf:
@@ -53,6 +60,7 @@ func (m *Machine) prepareQEMU(ctx context.Context, r *Running, power string) err
 			return err
 		}
 	}
+	r.Firmware.DenyCapabilities(lacking...)
 	for property, value := range m.BIOS {
 		r.Firmware.SetCapability(property, value)
 	}

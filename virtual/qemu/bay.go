@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,19 +31,22 @@ const readAhead = 64 << 10
 type bay struct {
 	machine *Machine
 
-	mu      sync.Mutex // guards what follows
-	current *drives    // nil: none
+	mu      sync.Mutex      // guards what follows
+	current *drives         // nil: none
+	leaving <-chan struct{} // closed when the last ones that were unplugged have gone; nil: none were
 	closed  bool
 	wg      sync.WaitGroup // of all drives there were
 }
 
 // drives are those of one session, served by NBD on a socket.
 type drives struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	path   string        // of the socket
-	ready  chan struct{} // closed when media are known
-	media  []nbd.Export  // those that there are; named by identifier. Set before ready is closed
+	ctx     context.Context
+	cancel  context.CancelFunc
+	path    string        // of the socket
+	ready   chan struct{} // closed when media are known
+	gone    chan struct{} // closed when they have been taken away
+	changed func()        // the console has changed a medium
+	media   []nbd.Export  // those that there are; named by identifier. Set before ready is closed
 
 	mu  sync.Mutex // held while drives are plugged in or out; guards what follows
 	ids []string   // plugged into on
@@ -51,21 +55,38 @@ type drives struct {
 
 // Plug shows the drives of a console to the guest. What it reads, d asks the console for.
 func (m *Machine) Plug(d *ider.Device) {
-	b := &m.bay
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	m.bay.mu.Lock()
+	defer m.bay.mu.Unlock()
+	m.bay.plug(d)
+}
+
+// plug begins to show drives. mu is held.
+func (b *bay) plug(device *ider.Device) {
 	b.unplug()
 	if b.closed {
 		return
 	}
-	n := &drives{ready: make(chan struct{})}
-	n.ctx, n.cancel = context.WithCancel(m.ctx)
-	b.current = n
+	m, before, d := b.machine, b.leaving, &drives{ready: make(chan struct{}), gone: make(chan struct{})}
+	d.ctx, d.cancel = context.WithCancel(m.ctx)
+	d.changed = func() { b.wg.Go(func() { b.replug(d, device) }) }
+	b.current = d
 	b.wg.Go(func() {
-		if err := n.serve(d, func() { b.wg.Go(func() { m.plugIn(n) }) }); err != nil && n.ctx.Err() == nil {
+		if before != nil {
+			<-before // two drives of one name cannot be there
+		}
+		if err := d.serve(device, func() { b.wg.Go(func() { m.plugIn(d) }) }); err != nil && d.ctx.Err() == nil {
 			m.log.Warn("the console's drives cannot be shown to the guest", "error", err)
 		}
 	})
+}
+
+// replug shows drives anew, of which one has another medium.
+func (b *bay) replug(d *drives, device *ider.Device) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.current == d {
+		b.plug(device)
+	}
 }
 
 // Unplug takes them away.
@@ -81,8 +102,12 @@ func (b *bay) unplug() {
 	if b.current = nil; d == nil {
 		return
 	}
+	b.leaving = d.gone
 	d.cancel() // first: QEMU waits for what it is reading
-	b.wg.Go(func() { b.machine.plugOut(d) })
+	b.wg.Go(func() {
+		defer close(d.gone)
+		b.machine.plugOut(d)
+	})
 }
 
 func (b *bay) close() {
@@ -163,40 +188,47 @@ func (d *drives) look(device *ider.Device) (media []nbd.Export, err error) {
 		}
 		disk.ReadAhead = readAhead
 		media = append(media, nbd.Export{
-			Name: drive.id, Disk: patient{disk}, BlockSize: int64(drive.BlockSize()), ReadOnly: drive.Drive == ider.CD,
+			Name: drive.id, Disk: patient{disk, d.changed}, BlockSize: int64(drive.BlockSize()), ReadOnly: drive.Drive == ider.CD,
 		})
 	}
 	return media, nil
 }
 
-// patient reads again what a bus reset has cut short, or what the console refuses once since its medium is new.
-type patient struct{ *ider.Disk }
+// patient reads again what a bus reset has cut short. A new medium is not read: it comes as a new drive.
+type patient struct {
+	*ider.Disk
+	changed func()
+}
 
 const maxPatience = 4
 
 func (p patient) ReadAt(b []byte, off int64) (n int, err error) {
 	for range maxPatience {
-		if n, err = p.Disk.ReadAt(b, off); !passing(err) {
+		if n, err = p.Disk.ReadAt(b, off); !errors.Is(err, ider.ErrReset) {
 			break
 		}
 	}
-	return n, err
+	return n, p.judge(err)
 }
 
 func (p patient) WriteAt(b []byte, off int64) (n int, err error) {
 	for range maxPatience {
-		if n, err = p.Disk.WriteAt(b, off); !passing(err) {
+		if n, err = p.Disk.WriteAt(b, off); !errors.Is(err, ider.ErrReset) {
 			break
 		}
 	}
-	if errors.Is(err, ider.SenseProtected) {
-		err = fmt.Errorf("%w: %w", nbd.ErrPermission, err)
-	}
-	return n, err
+	return n, p.judge(err)
 }
 
-func passing(err error) bool {
-	return errors.Is(err, ider.ErrReset) || errors.Is(err, ider.SenseAttention)
+// judge finds the word of NBD for an error.
+func (p patient) judge(err error) error {
+	switch {
+	case errors.Is(err, ider.SenseProtected):
+		return fmt.Errorf("%w: %w", nbd.ErrPermission, err)
+	case errors.Is(err, ider.SenseAttention):
+		p.changed()
+	}
+	return err
 }
 
 // plugIn shows drives to the guest that runs, if one does.
@@ -207,7 +239,7 @@ func (m *Machine) plugIn(d *drives) {
 	if p == nil { // the next boot plugs them in
 		return
 	}
-	if err := d.attach(p); err != nil && d.ctx.Err() == nil {
+	if err := d.attach(m.ctx, p); err != nil && d.ctx.Err() == nil {
 		m.log.Warn("the console's drives cannot be plugged in", "error", err)
 	}
 }
@@ -224,23 +256,25 @@ func (b *bay) attach(p *process) []string {
 	case <-d.ctx.Done():
 		return nil
 	}
-	if err := d.attach(p); err != nil && d.ctx.Err() == nil {
+	if err := d.attach(b.machine.ctx, p); err != nil && d.ctx.Err() == nil {
 		b.machine.log.Warn("the console's drives cannot be plugged in", "error", err)
 	}
 	return b.plugged()
 }
 
-func (d *drives) attach(p *process) error {
+// attach plugs the drives into a process. It does not stop half way when they are taken away meanwhile.
+func (d *drives) attach(ctx context.Context, p *process) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.on == p || d.ctx.Err() != nil {
 		return nil
 	}
 	d.on, d.ids = p, nil
-	ctx, cancel := context.WithTimeout(d.ctx, commandTime)
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
 	for _, e := range d.media {
 		if err := p.addDrive(ctx, d.path, e); err != nil {
+			p.removeDrive(ctx, e.Name) // what there is of it
 			return err
 		}
 		d.ids = append(slices.Clone(d.ids), e.Name)
@@ -296,12 +330,14 @@ func (p *process) removeDrive(ctx context.Context, id string) error {
 	if id == idCD {
 		device += "-bot"
 	}
-	if err := p.qmp.Do(ctx, "device_del", map[string]string{"id": device}, nil); err != nil {
+	err := p.qmp.Do(ctx, "device_del", map[string]string{"id": device}, nil)
+	if refused := (*qmp.Error)(nil); err != nil && !(errors.As(err, &refused) && refused.Class == "DeviceNotFound") {
 		return err
 	}
 	for {
 		err := p.qmp.Do(ctx, "blockdev-del", map[string]string{"node-name": id}, nil)
-		if refused := (*qmp.Error)(nil); err == nil || !errors.As(err, &refused) {
+		refused := (*qmp.Error)(nil)
+		if err == nil || !errors.As(err, &refused) || strings.Contains(refused.Desc, "Failed to find node") {
 			return err
 		}
 		select {

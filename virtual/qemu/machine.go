@@ -101,6 +101,14 @@ func (m *Machine) SetUUID(id guid.GUID) {
 	m.o.UUID = id
 }
 
+// Extend has e add to the process, behind the extras of the options, from the next start on. What needs the engine, which
+// needs the machine, comes this way.
+func (m *Machine) Extend(e Extra) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.o.Extras = append(slices.Clone(m.o.Extras), e)
+}
+
 // Check starts QEMU and ends it again before a processor runs: so mistakes in the arguments, and a disk image that is not
 // there, are told at once. The error wraps [ErrStart] and holds what QEMU says.
 func (m *Machine) Check(ctx context.Context) error {

@@ -100,6 +100,7 @@ func TestGivenUp(t *testing.T) {
 		{"stop", ``},
 		{"cont", `{"return": {}, "id": 2}`},
 		{"", `{"return": {}, "id": 3}`},
+		{"nothing more comes", ``}, // so that it stays open
 	}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
