@@ -236,6 +236,7 @@ type commands struct {
 	IDER        iderCmd        `cmd:"" name:"ider" help:"Show disk images to a machine as a CD and a floppy (IDE-R)."`
 	KVM         kvmCmd         `cmd:"" name:"kvm" help:"Show screen, keyboard and mouse of a machine to VNC viewers."`
 	Screenshot  screenshotCmd  `cmd:"" help:"Take a picture of a machine's screen."`
+	Play        playCmd        `cmd:"" like:"Session player" help:"Play a recording of a screen or of a serial line."`
 	Discover    discoverCmd    `cmd:"" help:"Find machines with AMT in a network."`
 	Setupbin    setupbinCmd    `cmd:"" name:"setupbin" help:"Make and check Setup.bin files and USB keys, with which a BIOS sets AMT up."`
 	Doctor      doctorCmd      `cmd:"" help:"Check what keeps a machine from being managed, and say what to do."`
