@@ -5,7 +5,7 @@
 // Results go to stdout, talk to stderr: a failure is one line "outband: ..." and, where something can be done about
 // it, one line "hint: ...". The exit code says what happened; see errors.go. A password is never an argument.
 //
-// Called by another name (amttool, wsman, fence_amt_ws, fence_outband) the program keeps that program's contract; the
+// Called by another name (amttool, amtterm, amtider, wsman, fence_amt_ws, fence_outband) the program keeps that program's contract; the
 // file of that name holds it.
 //
 // This package is not a library: import console, class and wire instead.
@@ -54,6 +54,12 @@ func Run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	case "amttool":
 		a.name = name
 		return amttool(a, args[1:])
+	case "amtterm":
+		a.name = name
+		return amttermMain(a, args[1:])
+	case "amtider":
+		a.name = name
+		return amtiderMain(a, args[1:])
 	case "wsman":
 		a.name = name
 		return wsmancli(a, args[1:])
