@@ -57,7 +57,6 @@ type amtterm struct {
 	plain   bool
 	legacy  bool
 	quiet   bool
-	client  *console.Client
 	state   string
 	newline string // "\r\n" while the terminal is raw
 }
