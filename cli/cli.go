@@ -5,7 +5,7 @@
 // Results go to stdout, talk to stderr: a failure is one line "outband: ..." and, where something can be done about
 // it, one line "hint: ...". The exit code says what happened; see errors.go. A password is never an argument.
 //
-// Called by another name (amttool, wsman, fence_amt_ws, fence_outband) the program keeps that program's contract; the
+// Called by another name (amttool, amtterm, amtider, wsman, fence_amt_ws, fence_outband) the program keeps that program's contract; the
 // file of that name holds it.
 //
 // This package is not a library: import console, class and wire instead.
@@ -54,6 +54,12 @@ func Run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	case "amttool":
 		a.name = name
 		return amttool(a, args[1:])
+	case "amtterm":
+		a.name = name
+		return amttermMain(a, args[1:])
+	case "amtider":
+		a.name = name
+		return amtiderMain(a, args[1:])
 	case "wsman":
 		a.name = name
 		return wsmancli(a, args[1:])
@@ -240,6 +246,7 @@ type commands struct {
 	IDER        iderCmd        `cmd:"" like:"IDE-R dialog;AmtIDER" name:"ider" help:"Show disk images to a machine as a CD and a floppy (IDE-R)."`
 	KVM         kvmCmd         `cmd:"" like:"Remote desktop;Switches" name:"kvm" help:"Show screen, keyboard and mouse of a machine to VNC viewers."`
 	Screenshot  screenshotCmd  `cmd:"" like:"Remote desktop" help:"Take a picture of a machine's screen."`
+	Play        playCmd        `cmd:"" like:"Session player" help:"Play a recording of a screen or of a serial line."`
 	Screen      screenCmd      `cmd:"" like:"Remote desktop" help:"Show which monitors a machine has, switch between them, and darken them."`
 	Discover    discoverCmd    `cmd:"" like:"Computer list;AmtScan" help:"Find machines with AMT in a network."`
 	Setup       setupCmd       `cmd:"" like:"System status" help:"Tell how a machine was set up, and change the password of its BIOS extension."`

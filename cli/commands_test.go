@@ -105,6 +105,10 @@ func TestJSON(t *testing.T) {
 	if err := writeFrames(frames, "receive tcp 198.51.100.7:50000 192.0.2.10:80"); err != nil {
 		t.Fatal(err)
 	}
+	film := filepath.Join(dir, "film.fbs")
+	if err := writeFile(film, []byte("FBS 001.000\n\x00\x00\x00\x28RFB 003.003\n\x00\x00\x00\x01\x00\x01\x00\x01\x20\x18\x00\x01\x00\xff\x00\xff\x00\xff\x10\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")); err != nil {
+		t.Fatal(err)
+	}
 	// The order matters: what is added is listed, what is switched on is switched off. A command that is not named here
 	// is asked with one machine as its argument.
 	order := []string{"host add", "host list", "host show", "host set", "host export", "host import", "host remove", "info", "power status", "power on", "event list", "power off",
@@ -147,7 +151,8 @@ func TestJSON(t *testing.T) {
 		"local config start": {bus}, "local config stop": {bus}, "local smbios": {"--from", "../wire/smbios/testdata/desk.bin"}, "route": {on, "16993", "--for", "1ms"},
 		"local configure": {filepath.Join(dir, "state.yaml"), bus, "--yes"}, "local tunnel": {bus},
 		"local activate": {bus}, "local info": {bus}, "local upgrade": {bus, "--setup-cert", filepath.Join(dir, "setup.pem"), "--yes", "local"}, "local deactivate": {bus, "--yes", "local"},
-		"kvm": {on, "--enable", "--viewer", "none", "--for", "100ms"}, "ider": {on, hostsCfg, "--enable", "--for", "100ms"},
+		"play": {film, "--png", filepath.Join(dir, "film")},
+		"kvm":  {on, "--enable", "--viewer", "none", "--for", "100ms"}, "ider": {on, hostsCfg, "--enable", "--for", "100ms"},
 		"feature enable": {"sol", on}, "feature disable": {"web", on}, "powerpolicy set": {"2", on},
 		"consent policy": {"none", on}, "consent code": {on, "123456"}, "consent cancel": {on},
 		"state save": {on, filepath.Join(dir, "state.yaml")}, "state diff": {filepath.Join(dir, "state.yaml"), on},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -18,10 +19,13 @@ import (
 )
 
 type kvmCmd struct {
-	Host     string `arg:"" help:"The machine: a name of the hosts database or an address."`
-	Listen   string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Where VNC viewers find the screen; default is a free port of this computer."`
-	Viewer   string `default:"auto" placeholder:"PROGRAM" help:"VNC viewer to start; auto finds one, none starts none."`
-	ViewOnly bool   `help:"Nobody may type or click."`
+	Host     string   `arg:"" help:"The machine: a name of the hosts database or an address."`
+	Listen   string   `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Where VNC viewers find the screen; default is a free port of this computer."`
+	Viewer   string   `default:"auto" placeholder:"PROGRAM" help:"VNC viewer to start; auto finds one, none starts none."`
+	ViewOnly bool     `help:"Nobody may type or click."`
+	Web      string   `placeholder:"ADDRESS" help:"Serve the screen in a web socket too, for noVNC; :PORT is on loopback, and nothing else may be."`
+	Origin   []string `placeholder:"URL" help:"Server whose pages may open that web socket, as in http://127.0.0.1:8080; may be given several times."`
+	Record   string   `placeholder:"FILE" help:"Record the screen to FILE (FBS), for \"outband play\" and players of rfbproxy's recordings."`
 	Typing
 	Picture
 	For time.Duration `placeholder:"TIME" help:"End the session after that time."`
@@ -32,19 +36,21 @@ func (kvmCmd) Help() string {
 	return "Serves the screen to any VNC viewer, in the colours and the encoding it asks for, and starts one if there is one.\n" +
 		"Several may watch; keyboard and mouse are with whoever used them last. VNC_PASSWORD is asked of viewers if it is set;\n" +
 		"it must be if others than this computer can connect.\n\n" +
-		example("outband kvm nuc1", "outband kvm nuc1 --viewer none --listen 127.0.0.1:5901", "outband kvm nuc1 --press ctrl-alt-del --for 1s --viewer none")
+		example("outband kvm nuc1", "outband kvm nuc1 --viewer none --listen 127.0.0.1:5901", "outband kvm nuc1 --press ctrl-alt-del --for 1s --viewer none",
+			"outband kvm nuc1 --record nuc1.fbs", "outband kvm nuc1 --web :6080 --origin http://127.0.0.1:8080")
 }
 
 // A kvmRecord says where the screen is served.
 type kvmRecord struct {
 	Host    string `json:"host"`
 	OK      bool   `json:"ok"`
-	Address string `json:"address"` // of the VNC server
+	Address string `json:"address"`       // of the VNC server
+	Web     string `json:"web,omitempty"` // of the web socket
 	Width   int    `json:"width"`
 	Height  int    `json:"height"`
 }
 
-func (c *kvmCmd) Run(a *app) error {
+func (c *kvmCmd) Run(a *app) (err error) {
 	if err := c.Typing.read(a); err != nil {
 		return err
 	}
@@ -60,6 +66,16 @@ func (c *kvmCmd) Run(a *app) error {
 		return err
 	}
 	defer ln.Close()
+	web, err := c.openWeb(ctx)
+	if err != nil {
+		return err
+	}
+	defer web.Close()
+	rec, err := c.openRecording(a, h.Name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = rec.close(err) }()
 	o := console.ShareOptions{Name: h.Name, Password: password, ViewOnly: c.ViewOnly, Event: func(err error) {
 		if err != nil {
 			a.note("%s: the session has ended: %v; opening it again", h.Name, err)
@@ -76,7 +92,7 @@ func (c *kvmCmd) Run(a *app) error {
 		return err
 	}
 	err = a.redirected(ctx, client, redir.KVM, c.Redirection, func(ctx context.Context) error {
-		return c.share(ctx, a, client, ln, o)
+		return c.share(ctx, a, client, ln, o, web, rec)
 	})
 	if e := back(); e != nil {
 		err = errors.Join(err, e)
@@ -109,7 +125,7 @@ func (c *kvmCmd) open(ctx context.Context, password string) (net.Listener, error
 }
 
 // share serves viewers until ctx ends, the viewer that was started does, or the machine refuses for good.
-func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln net.Listener, o console.ShareOptions) (err error) {
+func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln net.Listener, o console.ShareOptions, web *kvmWeb, rec *kvmRecording) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	event := o.Event
@@ -135,7 +151,7 @@ func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln n
 	}
 	defer endAfter(c.For, cancel)()
 	w, h := s.Frame().Size()
-	r := kvmRecord{o.Name, true, ln.Addr().String(), w, h}
+	r := kvmRecord{o.Name, true, ln.Addr().String(), web.address(), w, h}
 	if err := a.printer(column{"HOST", 16}, column{"VNC SERVER", 20}, column{"SCREEN", 0}).record(r, plain(r.Host), plain(r.Address), plain(fmt.Sprintf("%dx%d", w, h))); err != nil {
 		return err
 	}
@@ -143,6 +159,14 @@ func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln n
 	defer wg.Wait()
 	defer context.AfterFunc(ctx, func() { ln.Close() })()
 	defer cancel(nil)
+	wg.Go(func() { rec.run(ctx, s.Frame(), o.Name) })
+	wg.Go(func() {
+		web.serve(ctx, func(conn io.ReadWriteCloser) {
+			if err := s.Serve(ctx, conn); err != nil {
+				a.detail("%v", err)
+			}
+		})
+	})
 	wg.Go(func() {
 		for {
 			conn, err := ln.Accept()

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	run := func() { os.Exit(cli.Main(os.Args, os.Getenv, os.Stdin, os.Stdout, os.Stderr)) }
 	testscript.Main(m, map[string]func(){
-		"outband": run, "amttool": run, "wsman": run, "fence_amt_ws": run, "fence_outband": run,
+		"outband": run, "amttool": run, "amtterm": run, "amtider": run, "wsman": run, "fence_amt_ws": run, "fence_outband": run,
 	})
 }
 

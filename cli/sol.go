@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/outband/outband/console"
+	"github.com/outband/outband/wire/asciicast"
 	"github.com/outband/outband/wire/redir"
 	"github.com/outband/outband/wire/sol"
 )
@@ -21,6 +22,7 @@ type solCmd struct {
 	Host   string        `arg:"" help:"The machine: a name of the hosts database or an address."`
 	Escape string        `default:"~" placeholder:"CHAR" help:"Escape character: at the beginning of a line, followed by a dot, it ends the session; none has none."`
 	Log    string        `placeholder:"FILE" help:"Append what the machine sends to FILE."`
+	Record string        `placeholder:"FILE" help:"Record what the machine sends, with its times, to FILE (asciicast), for \"outband play\" and asciinema."`
 	Listen string        `placeholder:"ADDRESS" help:"Do not use this terminal: give the line to one program at a time that connects to ADDRESS (:PORT is on loopback), or, with pty, to a pseudo terminal."`
 	For    time.Duration `placeholder:"TIME" help:"End the session after that time."`
 	Once   bool          `help:"End when the session breaks, instead of opening it again."`
@@ -30,7 +32,7 @@ type solCmd struct {
 func (solCmd) Help() string {
 	return "The keys go to the machine as they are. At the beginning of a line ~. ends the session, and ~~ sends the character.\n" +
 		"A screen that stays empty: the BIOS uses the line only if it was told to; see --sol of the boot commands.\n\n" +
-		example("outband sol nuc1", "outband sol nuc1 --log nuc1.log", "outband sol nuc1 --listen :2001")
+		example("outband sol nuc1", "outband sol nuc1 --log nuc1.log", "outband sol nuc1 --record nuc1.cast", "outband sol nuc1 --listen :2001")
 }
 
 // Reopening a session that broke.
@@ -43,7 +45,7 @@ func (c *solCmd) Run(a *app) (err error) {
 	if c.Escape != "none" && len(c.Escape) != 1 {
 		return usage("", "--escape: %q is neither one character nor none", c.Escape)
 	}
-	_, client, err := a.reachBy(c.Host, c.Redirection)
+	h, client, err := a.reachBy(c.Host, c.Redirection)
 	if err != nil {
 		return err
 	}
@@ -56,6 +58,14 @@ func (c *solCmd) Run(a *app) (err error) {
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
 		log = f
+	}
+	if c.Record != "" {
+		w, end, e := c.record(a, h.Name)
+		if e != nil {
+			return e
+		}
+		defer func() { err = end(err) }()
+		log = io.MultiWriter(log, w)
 	}
 	err = a.redirected(a.ctx, client, redir.SOL, c.Redirection, func(ctx context.Context) error {
 		s, err := client.SOL(ctx, sol.Options{})
@@ -76,6 +86,26 @@ func (c *solCmd) Run(a *app) (err error) {
 		return nil
 	}
 	return err
+}
+
+// record opens a recording of what the line shows.
+func (c *solCmd) record(a *app, host string) (w io.Writer, end func(error) error, err error) {
+	r, err := a.newRecording(host, c.Record)
+	if err != nil {
+		return nil, nil, err
+	}
+	width, height := 80, 25
+	if f, ok := a.out.(*os.File); ok && c.Listen == "" {
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil {
+			width, height = w, h
+		}
+	}
+	cast, err := asciicast.NewWriter(r.file, asciicast.Header{Width: width, Height: height, Title: host})
+	if r.size = cast.Size; err != nil {
+		r.fail(err)
+		return r.quietly(nil), r.close, nil
+	}
+	return r.quietly(cast), r.close, nil
 }
 
 var errTimeIsUp = errors.New("time is up")

@@ -2,7 +2,9 @@
 // others wrote, unmodified, against the virtual machine; and the schemas that clusters hold fence agents against. It is
 // a Go module of its own, so that what only a test needs is no dependency of the product. It has no code but tests.
 //
-//	apt-get install amtterm fence-agents pacemaker-cli-utils jing curl openssl libxml2-utils
+//	apt-get install amtterm fence-agents pacemaker-cli-utils jing curl openssl libxml2-utils \
+//		tigervnc-viewer xvfb imagemagick chromium nodejs npm
+//	(cd browser && npm ci)
 //	go test ./...
 //
 // A test whose program is not installed is skipped and says so; with CI=true it fails. Recordings and the client

@@ -15,6 +15,7 @@ import (
 type ClientOptions struct {
 	Frame      *Frame        // to draw in; nil makes one
 	Format     PixelFormat   // to ask for; the zero value is [RGB565]. AMT takes 8 and 16 bits per pixel
+	Native     bool          // take the format that the server begins with, instead
 	Encodings  []Encoding    // default: ZRLE, Raw, the data channel, DesktopSize
 	Password   string        // for the VNC challenge; at most 8 characters count
 	Exclusive  bool          // ask the server to end the sessions of others
@@ -113,6 +114,9 @@ func (c *Client) start() (err error) {
 	}
 	if err := c.Frame.Resize(int(c.Init.Width), int(c.Init.Height)); err != nil {
 		return err
+	}
+	if c.o.Native {
+		c.o.Format = c.Init.Format
 	}
 	c.setPhase(PhaseSettings)
 	c.raw, c.tiles.p = newPacking(c.o.Format, false), newPacking(c.o.Format, true)

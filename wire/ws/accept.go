@@ -22,10 +22,10 @@ func Accept(conn net.Conn, br *bufio.Reader, header http.Header, method, host st
 	return newConn(socket, conn), nil
 }
 
-// Upgrade is Accept for a handler of net/http.
-func Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+// Upgrade is Accept for a handler of net/http. Pages of the given origins, such as "http://127.0.0.1:8080", may ask too.
+func Upgrade(w http.ResponseWriter, r *http.Request, origins ...string) (*Conn, error) {
 	h := &hijacked{ResponseWriter: w}
-	socket, err := websocket.Accept(h, r, nil)
+	socket, err := websocket.Accept(h, r, &websocket.AcceptOptions{OriginPatterns: origins, Subprotocols: []string{"binary"}})
 	if err != nil {
 		return nil, fmt.Errorf("web socket: %w", err)
 	}
