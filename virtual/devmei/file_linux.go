@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +17,10 @@ import (
 
 // longest is the longest message that is taken from a program, in bytes; AMT's clients take 5120.
 const longest = 64 << 10
+
+// pace is the least time between two messages to a program. A real engine needs about as long, and programs have come to
+// rely on it: rpc-go 3.0 reads one LME connection in two goroutines, and loses an answer whose channel is closed at once.
+const pace = time.Millisecond
 
 // A file is one opening of the device. The program has the other end of ours, in as many copies as it likes.
 type file struct {
@@ -94,6 +99,11 @@ func (f *file) deliver(ctx context.Context, conn mei.Conn) {
 			return
 		}
 		if _, err := f.ours.Write(message); err != nil {
+			return
+		}
+		select {
+		case <-time.After(pace):
+		case <-ctx.Done():
 			return
 		}
 	}
