@@ -265,7 +265,7 @@ type commands struct {
 	Watchdog    watchdogCmd    `cmd:"" help:"On the managed PC: tell AMT that the operating system runs."`
 	Agent       agentCmd       `cmd:"" help:"On the managed PC: all its services for AMT in one."`
 	Local       localCmd       `cmd:"" help:"See to the AMT of this PC: what it is, set it up, take it out of management."`
-	Virtual     virtualCmd     `cmd:"" help:"Run virtual AMT machines."`
+	Virtual     virtualGroup   `cmd:"" help:"Run virtual AMT machines."`
 	Replay      replayCmd      `cmd:"" help:"Send the frames of a packet capture through the network port of a virtual machine."`
 	Demo        demoCmd        `cmd:"" help:"Take a short tour with three virtual machines."`
 	Completion  completionCmd  `cmd:"" help:"Print the completion script of a shell."`

@@ -166,17 +166,18 @@ func TestJSON(t *testing.T) {
 		"power sleep": true, "power nmi": true, "boot diagnostics": true, "boot https": true,
 		"storage list": true, "storage get": true, "storage put": true, "storage link": true, "storage remove": true, "web set": true, "web remove": true}
 	exempt := map[string]string{
-		"virtual":      "always writes JSON",
-		"fence":        "keeps the contract of fence agents",
-		"event export": "writes one list, as its name says",
-		"event watch":  "goes on until it is told to end",
-		"alert listen": "goes on until it is told to end",
-		"sol":          "is a terminal",
-		"lms":          "goes on until it is told to end; its stories look at its JSON",
-		"watchdog":     "goes on until it is told to end; its stories look at its JSON",
-		"agent":        "goes on until it is told to end; its stories look at its JSON",
-		"__manual":     "writes the documentation",
-		"__complete":   "for completion scripts",
+		"virtual serve": "always writes JSON",
+		"virtual exec":  "has no results but the program's",
+		"fence":         "keeps the contract of fence agents",
+		"event export":  "writes one list, as its name says",
+		"event watch":   "goes on until it is told to end",
+		"alert listen":  "goes on until it is told to end",
+		"sol":           "is a terminal",
+		"lms":           "goes on until it is told to end; its stories look at its JSON",
+		"watchdog":      "goes on until it is told to end; its stories look at its JSON",
+		"agent":         "goes on until it is told to end; its stories look at its JSON",
+		"__manual":      "writes the documentation",
+		"__complete":    "for completion scripts",
 	}
 	all := leaves(t)
 	for _, name := range slices.Sorted(maps.Keys(all)) {

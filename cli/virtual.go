@@ -40,8 +40,9 @@ type virtualCmd struct {
 func (virtualCmd) Help() string {
 	return "Runs in the foreground until it is told to end by SIGINT (Ctrl-C) or SIGTERM. The machines use the ports of AMT, so that any " +
 		"AMT software finds them. The user is admin; the password is AMT_PASSWORD, or made up and shown. When a machine is ready one line " +
-		"of JSON is printed: address, ports, user, uuid, profile, tls_fingerprint. The certificate is new at each start unless --state keeps it.\n\n" +
-		example("outband virtual", "AMT_PASSWORD=Qwer123$ outband virtual --profile 11 --listen 127.8.0.1 --power on",
+		"of JSON is printed: address, ports, user, uuid, profile, tls_fingerprint. The certificate is new at each start unless --state keeps it. " +
+		"What it runs on needs no management engine; outband virtual exec runs programs on the PC of such a machine.\n\n" +
+		example("outband virtual", "outband virtual serve --count 3", "AMT_PASSWORD=Qwer123$ outband virtual --profile 11 --listen 127.8.0.1 --power on",
 			"outband virtual --count 100 --listen 127.9.0.1 --state farm.json", "outband virtual --unset --usb stick.img --profile 12 --listen 127.8.0.1",
 			"outband virtual --unset --me /run/user/1000/me.sock", "outband virtual --qemu '-m 512 -cdrom boot.iso' --listen 127.8.0.1")
 }
@@ -71,11 +72,6 @@ func (c *virtualCmd) Run(a *app) error {
 	}
 	if err := c.checkQEMU(); err != nil {
 		return err
-	}
-	if release := first(c.Release, strconv.Itoa(c.Profile)); release != "0" {
-		if _, err := firmware.ProfileOf(release); err != nil {
-			return usage("generations are 8, 11, 12, 16 and 19", "%w", err)
-		}
 	}
 	machines, err := c.machines(a)
 	if err != nil {
@@ -125,6 +121,11 @@ func startHint(err error) string {
 
 // machines says what to run.
 func (c *virtualCmd) machines(a *app) ([]lab.Machine, error) {
+	if release := first(c.Release, strconv.Itoa(c.Profile)); release != "0" {
+		if _, err := firmware.ProfileOf(release); err != nil {
+			return nil, usage("generations are 8, 11, 12, 16 and 19", "%w", err)
+		}
+	}
 	var address netip.Addr
 	if c.Listen != "" {
 		var err error
