@@ -13,22 +13,26 @@ import (
 
 	"github.com/outband/outband/lab"
 	"github.com/outband/outband/virtual/firmware"
+	"github.com/outband/outband/virtual/qemu"
 )
 
 type virtualCmd struct {
-	Profile int    `placeholder:"N" help:"Generation of the firmware: 8, 11, 12, 16 or 19; default 19, or what --from or --state say."`
-	Release string `placeholder:"VERSION" help:"A release instead, such as 12.0.67."`
-	Listen  string `placeholder:"ADDRESS" help:"Address of the first machine; further ones have the next. Default is a free loopback address."`
-	Count   int    `default:"1" placeholder:"N" help:"Machines to run."`
-	State   string `placeholder:"FILE" help:"Load the machines' state from FILE if it is there, passwords included, and save it on exit."`
-	From    string `placeholder:"DUMP" help:"Be the machine that outband dump has written to DUMP."`
-	Power   string `enum:"on,off," default:"" placeholder:"on|off" help:"Power state at the start; default is off, or what --state says."`
-	TLS     bool   `name:"tls" help:"Switch TLS on, on releases that also speak without."`
-	Unset   bool   `help:"AMT is not set up: nothing listens until a USB key with a Setup.bin, or outband local activate, has done it."`
-	ME      string `name:"me" placeholder:"PATH" help:"Offer the management engine to programs on the PC, on a unix socket there: outband local --bus unix:PATH."`
-	Wire    string `name:"wire" placeholder:"PATH" help:"Offer the cable of the PC's network port, on a unix socket there: outband replay sends frames through it."`
-	Roots   string `name:"setup-roots" placeholder:"FILE" help:"Authorities (PEM) whose certificates may set AMT up, beside those that are built in."`
-	USB     string `name:"usb" placeholder:"IMAGE" help:"Boot once with the USB key whose image that is; see outband setupbin stick. A record that was used is marked in the image."`
+	Profile int      `placeholder:"N" help:"Generation of the firmware: 8, 11, 12, 16 or 19; default 19, or what --from or --state say."`
+	Release string   `placeholder:"VERSION" help:"A release instead, such as 12.0.67."`
+	Listen  string   `placeholder:"ADDRESS" help:"Address of the first machine; further ones have the next. Default is a free loopback address."`
+	Count   int      `default:"1" placeholder:"N" help:"Machines to run."`
+	State   string   `placeholder:"FILE" help:"Load the machines' state from FILE if it is there, passwords included, and save it on exit."`
+	From    string   `placeholder:"DUMP" help:"Be the machine that outband dump has written to DUMP."`
+	Power   string   `enum:"on,off," default:"" placeholder:"on|off" help:"Power state at the start; default is off, or what --state says."`
+	TLS     bool     `name:"tls" help:"Switch TLS on, on releases that also speak without."`
+	Unset   bool     `help:"AMT is not set up: nothing listens until a USB key with a Setup.bin, or outband local activate, has done it."`
+	ME      string   `name:"me" placeholder:"PATH" help:"Offer the management engine to programs on the PC, on a unix socket there: outband local --bus unix:PATH."`
+	Wire    string   `name:"wire" placeholder:"PATH" help:"Offer the cable of the PC's network port, on a unix socket there: outband replay sends frames through it."`
+	Roots   string   `name:"setup-roots" placeholder:"FILE" help:"Authorities (PEM) whose certificates may set AMT up, beside those that are built in."`
+	QEMU    qemuArgs `name:"qemu" placeholder:"ARGS" help:"A QEMU process is the machine's PC. ARGS are of its command line, as in a shell: memory, disks, network."`
+	Binary  string   `name:"qemu-binary" placeholder:"PATH" help:"QEMU's program; default qemu-system-x86_64."`
+	Accel   string   `placeholder:"tcg|kvm" help:"How QEMU runs the guest's processors; default tcg, which works everywhere."`
+	USB     string   `name:"usb" placeholder:"IMAGE" help:"Boot once with the USB key whose image that is; see outband setupbin stick. A record that was used is marked in the image."`
 }
 
 func (virtualCmd) Help() string {
@@ -37,7 +41,7 @@ func (virtualCmd) Help() string {
 		"of JSON is printed: address, ports, user, uuid, profile, tls_fingerprint. The certificate is new at each start unless --state keeps it.\n\n" +
 		example("outband virtual", "AMT_PASSWORD=Qwer123$ outband virtual --profile 11 --listen 127.8.0.1 --power on",
 			"outband virtual --count 100 --listen 127.9.0.1 --state farm.json", "outband virtual --unset --usb stick.img --profile 12 --listen 127.8.0.1",
-			"outband virtual --unset --me /run/user/1000/me.sock")
+			"outband virtual --unset --me /run/user/1000/me.sock", "outband virtual --qemu '-m 512 -cdrom boot.iso' --listen 127.8.0.1")
 }
 
 // A virtualRecord is the line that a machine is announced by. Other programs' scripts rely on it.
@@ -63,6 +67,9 @@ func (c *virtualCmd) Run(a *app) error {
 	if c.Wire != "" && c.Count > 1 {
 		return usage("", "--wire: one machine at a time")
 	}
+	if err := c.checkQEMU(); err != nil {
+		return err
+	}
 	if release := first(c.Release, strconv.Itoa(c.Profile)); release != "0" {
 		if _, err := firmware.ProfileOf(release); err != nil {
 			return usage("generations are 8, 11, 12, 16 and 19", "%w", err)
@@ -72,7 +79,7 @@ func (c *virtualCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	w, err := lab.Start(a.ctx, lab.World{Machines: machines})
+	w, err := lab.Start(a.ctx, lab.World{Machines: machines, Log: c.log(a)})
 	if err != nil {
 		if a.ctx.Err() != nil {
 			return nil
@@ -102,6 +109,10 @@ func (c *virtualCmd) Run(a *app) error {
 
 func startHint(err error) string {
 	switch {
+	case errors.Is(err, qemu.ErrBinary):
+		return "install QEMU (on Debian: apt install qemu-system-x86), or say with --qemu-binary where it is"
+	case errors.Is(err, qemu.ErrStart), errors.Is(err, qemu.ErrArgs):
+		return "the words of --qemu go to QEMU as they are; try them with " + qemu.DefaultBinary
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "another program, or another virtual machine, has the address; --listen takes another one"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
@@ -149,6 +160,9 @@ func (c *virtualCmd) machines(a *app) ([]lab.Machine, error) {
 	for i := range list {
 		m := lab.Machine{Profile: c.Profile, Version: c.Release, Password: password, Power: c.Power, TLS: c.TLS, Dump: dump, Unset: c.Unset, USB: c.USB, ME: c.ME, Wire: c.Wire, SetupRoots: c.Roots,
 			KeepCertificate: c.State != ""}
+		if c.QEMU.given {
+			m.QEMU = &lab.QEMU{Args: c.QEMU.line, Binary: c.Binary, Accel: c.Accel}
+		}
 		if i < len(states) {
 			m.State = states[i]
 		}

@@ -11,7 +11,7 @@ import (
 // Plan returns in words how the last boot was to go: "source=HTTPS url=https://... lock-keyboard"; "" for an ordinary
 // one.
 func (r *Running) Plan() string {
-	p := r.PC.LastBoot().Plan
+	p := r.lastBoot().Plan
 	var words []string
 	if p.Source != firmware.BootDefault {
 		words = append(words, "source="+p.Source.String())
@@ -55,6 +55,9 @@ func (r *Running) Plan() string {
 
 // Erased returns in words what was taken away from the PC for good: "disk tpm nvm golden"; "" for nothing.
 func (r *Running) Erased() string {
+	if r.PC == nil {
+		return ""
+	}
 	e := r.PC.Erased()
 	var words []string
 	for _, part := range []struct {

@@ -26,6 +26,7 @@ import (
 
 	"github.com/outband/outband/virtual/firmware"
 	"github.com/outband/outband/virtual/pc"
+	"github.com/outband/outband/virtual/qemu"
 )
 
 // A World says which machines there are to be.
@@ -47,7 +48,8 @@ type Running struct {
 	Password string
 
 	Firmware *firmware.Machine // nil for what is no AMT
-	PC       *pc.PC            // likewise
+	PC       *pc.PC            // likewise, and for a machine whose PC is a QEMU process
+	QEMU     *qemu.Machine     // the PC of such a machine
 
 	cert     *tls.Certificate // nil: the firmware makes its own when it needs one
 	listener *firmware.Listener
@@ -138,13 +140,25 @@ func (m Machine) build(ctx context.Context, address string, log *slog.Logger) (*
 	if config.Password, r.cert = r.Password, config.Certificate; m.State != nil {
 		config.Password = m.Password // "": as it was when the state was saved
 	}
-	r.PC = pc.New(options)
-	config.Platform = r.PC
+	if m.QEMU != nil {
+		if r.QEMU, err = m.QEMU.machine(ctx, log); err != nil {
+			return nil, err
+		}
+		config.Platform = r.QEMU
+	} else {
+		r.PC = pc.New(options)
+		config.Platform = r.PC
+	}
 	if r.Firmware, err = firmware.New(config); err != nil {
-		r.PC.Close()
+		r.Close()
 		return nil, err
 	}
-	if err := m.prepare(ctx, r, power); err != nil {
+	if r.QEMU != nil {
+		err = m.prepareQEMU(ctx, r, power)
+	} else {
+		err = m.prepare(ctx, r, power)
+	}
+	if err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -186,6 +200,9 @@ func (r *Running) Close() {
 		if r.PC != nil {
 			r.PC.Close()
 		}
+		if r.QEMU != nil {
+			r.QEMU.Close()
+		}
 	})
 }
 
@@ -216,7 +233,7 @@ func (r *Running) Fingerprint() string {
 
 // Power returns the state of the PC in one word: on, asleep, hibernated, off.
 func (r *Running) Power() string {
-	switch r.PC.Power() {
+	switch r.platform().Power() {
 	case firmware.S0:
 		return "on"
 	case firmware.S3:
@@ -228,12 +245,12 @@ func (r *Running) Power() string {
 }
 
 // BootedFrom returns what the last boot came from: "disk", "PXE", "default" if it found nothing or there was none.
-func (r *Running) BootedFrom() string { return r.PC.LastBoot().From.String() }
+func (r *Running) BootedFrom() string { return r.lastBoot().From.String() }
 
 // Await waits until see returns true; it looks whenever something happens to the PC.
 func (r *Running) Await(ctx context.Context, see func(*Running) bool) error {
 	happened := make(chan struct{}, 1)
-	cancel := r.PC.Watch(func(firmware.Event) {
+	cancel := r.platform().Watch(func(firmware.Event) {
 		select {
 		case happened <- struct{}{}:
 		default:

@@ -39,6 +39,8 @@ type Machine struct {
 	Wire        string       `json:"wire"`        // path of a unix socket with the cable of its wired port: frames as pcap, in and out; "": none
 	SetupRoots  string       `json:"setup_roots"` // file with PEM certificates of authorities that may vouch for setup, beside the built-in ones
 
+	QEMU *QEMU `json:"qemu"` // a QEMU process is its PC; nil: it is drawn
+
 	NoAgent bool   `json:"no_agent"` // no LMS in the operating system
 	Deaf    bool   `json:"deaf"`     // the operating system ignores wishes
 	Hung    bool   `json:"hung"`     // the operating system hangs

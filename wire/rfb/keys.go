@@ -120,6 +120,36 @@ var scanCodes = map[uint32]uint32{
 // scanRows are the rows of characters, by the scan code of the first.
 var scanRows = map[uint32]string{0x02: "1234567890", 0x10: "qwertyuiop[]", 0x1E: "asdfghjkl;'`", 0x2B: `\zxcvbnm,./`}
 
+// Scan returns the event with the scan code of the key of the US keyboard that has its keysym, if it has none yet and there
+// is such a key: what an emulator wants, whatever the layout of its guest.
+func (m KeyEvent) Scan() KeyEvent {
+	if m.Code != 0 {
+		return m
+	}
+	sym := m.Keysym
+	if r := rune(sym); sym < 0x80 {
+		if key, found := shifted[r]; found {
+			sym = uint32(key)
+		}
+	}
+	if sym >= KeyF1 && sym < KeyF1+10 {
+		m.Code = 0x3B + sym - KeyF1
+	}
+	for first, row := range scanRows {
+		for i := range len(row) {
+			if uint32(row[i]) == sym {
+				m.Code = first + uint32(i)
+			}
+		}
+	}
+	for code, known := range scanCodes {
+		if known == sym || known == KeyMeta && sym == KeySuper || known == KeyMeta+1 && sym == KeySuper+1 {
+			m.Code = code
+		}
+	}
+	return m
+}
+
 // Position returns the event as AMT wants it: the keysym of the US keyboard at the key's place. That is known when the
 // viewer told a scan code; otherwise its keysym must do, with the Windows key as AMT knows it.
 func (m KeyEvent) Position() KeyEvent {
