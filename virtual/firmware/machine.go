@@ -67,6 +67,9 @@ type Hooks struct {
 
 	// OnPower is asked before each change of power that is possible.
 	OnPower PowerHook
+
+	// OnHeartbeat is asked how long the operating system may be silent that asks for that time.
+	OnHeartbeat func(silence time.Duration) time.Duration
 }
 
 // A Machine is the AMT side of one virtual machine. All methods are safe for concurrent use.
