@@ -33,6 +33,7 @@ type virtualCmd struct {
 	Programs bool     `help:"The operating system shares its clipboard with consoles of KVM, and answers messages of the data channel."`
 	QEMU     qemuArgs `name:"qemu" placeholder:"ARGS" help:"A QEMU process is the machine's PC. ARGS are of its command line, as in a shell: memory, disks, network."`
 	Binary   string   `name:"qemu-binary" placeholder:"PATH" help:"QEMU's program; default qemu-system-x86_64."`
+	InBand   bool     `help:"With --qemu: the guest has the management engine as a PCI device, for its own driver (mei_me). The machine is a q35 then; see docs/mei.md."`
 	Accel    string   `placeholder:"tcg|kvm" help:"How QEMU runs the guest's processors; default tcg, which works everywhere."`
 	USB      string   `name:"usb" placeholder:"IMAGE" help:"Boot once with the USB key whose image that is; see outband setupbin stick. A record that was used is marked in the image."`
 }
@@ -164,7 +165,7 @@ func (c *virtualCmd) machines(a *app) ([]lab.Machine, error) {
 		m := lab.Machine{Profile: c.Profile, Version: c.Release, Password: password, Power: c.Power, TLS: c.TLS, Dump: dump, Unset: c.Unset, USB: c.USB, ME: c.ME, Wire: c.Wire, SetupRoots: c.Roots,
 			Monitors: c.Monitor, Programs: c.Programs, KeepCertificate: c.State != ""}
 		if c.QEMU.given {
-			m.QEMU = &lab.QEMU{Args: c.QEMU.line, Binary: c.Binary, Accel: c.Accel}
+			m.QEMU = &lab.QEMU{Args: c.QEMU.line, Binary: c.Binary, Accel: c.Accel, ME: c.InBand}
 		}
 		if i < len(states) {
 			m.State = states[i]

@@ -31,6 +31,8 @@ func (c *virtualCmd) checkQEMU() error {
 	switch {
 	case !c.QEMU.given && c.Binary != "":
 		return usage("", "--qemu-binary: without --qemu there is no QEMU")
+	case !c.QEMU.given && c.InBand:
+		return usage("", "--in-band: without --qemu there is no QEMU")
 	case !c.QEMU.given && c.Accel != "":
 		return usage("", "--accel: without --qemu there is no QEMU")
 	case c.QEMU.given && c.USB != "":

@@ -55,6 +55,7 @@ type Running struct {
 	listener *firmware.Listener
 	presence *presence
 	engine   *engine
+	inBand   *inBand
 	wire     *wire
 	stray    *stray // instead of firmware, for what is no AMT
 	once     sync.Once
@@ -141,7 +142,10 @@ func (m Machine) build(ctx context.Context, address string, log *slog.Logger) (*
 		config.Password = m.Password // "": as it was when the state was saved
 	}
 	if m.QEMU != nil {
-		if r.QEMU, err = m.QEMU.machine(ctx, log); err != nil {
+		if m.QEMU.ME {
+			r.inBand = newInBand(log)
+		}
+		if r.QEMU, err = m.QEMU.machine(ctx, log, r.inBand); err != nil {
 			return nil, err
 		}
 		config.Platform = r.QEMU
@@ -152,6 +156,9 @@ func (m Machine) build(ctx context.Context, address string, log *slog.Logger) (*
 	if r.Firmware, err = firmware.New(config); err != nil {
 		r.Close()
 		return nil, err
+	}
+	if r.inBand != nil {
+		r.inBand.use(r.Firmware, r.Generation())
 	}
 	if r.QEMU != nil {
 		err = m.prepareQEMU(ctx, r, power)
@@ -203,6 +210,7 @@ func (r *Running) Close() {
 		if r.QEMU != nil {
 			r.QEMU.Close()
 		}
+		r.inBand.close()
 	})
 }
 

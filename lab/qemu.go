@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/outband/outband/virtual/firmware"
 	"github.com/outband/outband/virtual/pc"
@@ -16,15 +18,26 @@ type QEMU struct {
 	Args   string `json:"args"`   // of its command line, as in a shell: "-m 256 -cdrom boot.iso"
 	Binary string `json:"binary"` // "": qemu-system-x86_64
 	Accel  string `json:"accel"`  // "": tcg, unless Args choose
+	ME     bool   `json:"me"`     // the guest finds the management engine as a PCI function; the machine is a q35 then
 }
 
-// machine makes the PC, which is off, and has QEMU look whether it can be started.
-func (q *QEMU) machine(ctx context.Context, log *slog.Logger) (*qemu.Machine, error) {
+// machine makes the PC, which is off, and has QEMU look whether it can be started. inBand is nil, or what the guest's
+// management engine is.
+func (q *QEMU) machine(ctx context.Context, log *slog.Logger, inBand *inBand) (*qemu.Machine, error) {
 	args, err := qemu.SplitArgs(q.Args)
 	if err != nil {
 		return nil, err
 	}
-	m, err := qemu.New(qemu.Options{Binary: q.Binary, Args: args, Accel: q.Accel, Log: log})
+	options := qemu.Options{Binary: q.Binary, Args: args, Accel: q.Accel, Log: log}
+	if inBand != nil {
+		if slices.ContainsFunc(args, func(a string) bool {
+			return slices.Contains(choosesMachine, strings.TrimLeft(a, "-")) && a != strings.TrimLeft(a, "-")
+		}) {
+			return nil, fmt.Errorf("%w: the management engine in the guest is for a q35 machine, which it chooses itself: leave -machine out", qemu.ErrArgs)
+		}
+		options.Extras = append(options.Extras, inBand.extra(ctx))
+	}
+	m, err := qemu.New(options)
 	if err != nil {
 		return nil, err
 	}

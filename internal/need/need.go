@@ -13,7 +13,7 @@ func Program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		missing(t, err)
+		Missing(t, err)
 	}
 	return path
 }
@@ -22,11 +22,12 @@ func Program(t testing.TB, name string) string {
 func File(t testing.TB, path string) {
 	t.Helper()
 	if _, err := os.Stat(path); err != nil {
-		missing(t, err)
+		Missing(t, err)
 	}
 }
 
-func missing(t testing.TB, err error) {
+// Missing is for what is neither a program nor a file.
+func Missing(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatalf("missing in CI: %v", err)

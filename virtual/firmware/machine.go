@@ -72,6 +72,9 @@ type Hooks struct {
 	// Dial opens the connections by which events are delivered to those who have subscribed. nil: over the network of the
 	// computer, from the machine's own address.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// OnHeartbeat is asked how long the operating system may be silent that asks for that time.
+	OnHeartbeat func(silence time.Duration) time.Duration
 }
 
 // A Machine is the AMT side of one virtual machine. All methods are safe for concurrent use.

@@ -42,6 +42,7 @@ func (m *Machine) startWatchdog() {
 	w.server.Version = watchdogVersion
 	w.server.Log = m.log
 	w.server.OnExpire = m.osHung
+	w.server.Allow = m.hooks.OnHeartbeat
 	w.server.ChangeEnabled = m.changeFlags
 	w.server.SetOperational = m.setOperational
 	var ctx context.Context

@@ -18,6 +18,8 @@ type deviceConn struct {
 
 	in, out, event way
 
+	events bool // asked for; guarded by event.use
+
 	mu     sync.Mutex
 	closed bool // guarded by mu, as are the deadlines in the ways
 }
@@ -144,6 +146,7 @@ func (c *deviceConn) Notify(on bool) error {
 	for {
 		err := c.kernel.ioctl(c.fd, ioctlNotifySet, arg[:])
 		if err == nil {
+			c.events = on
 			return nil
 		}
 		if err != EINTR {
@@ -152,10 +155,16 @@ func (c *deviceConn) Notify(on bool) error {
 	}
 }
 
-// Notified waits for an event.
+// Notified waits for an event. The driver would let those wait who never asked for events.
 func (c *deviceConn) Notified(ctx context.Context) error {
 	c.event.use.Lock()
 	defer c.event.use.Unlock()
+	if err := c.may(ctx, &c.event, "notify"); err != nil {
+		return err
+	}
+	if !c.events {
+		return c.fault("notify", EOPNOTSUPP)
+	}
 	told := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		c.kernel.wake(c.event.waker)

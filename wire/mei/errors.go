@@ -18,6 +18,7 @@ const (
 	EPERM      Errno = 1
 	ENOENT     Errno = 2
 	EINTR      Errno = 4
+	EIO        Errno = 5
 	EAGAIN     Errno = 11
 	ENOMEM     Errno = 12
 	EACCES     Errno = 13
@@ -43,6 +44,8 @@ func (e Errno) Error() string {
 		return "ENOENT"
 	case EINTR:
 		return "EINTR"
+	case EIO:
+		return "EIO"
 	case EAGAIN:
 		return "EAGAIN"
 	case ENOMEM:
@@ -130,6 +133,8 @@ func (e *Error) Is(target error) bool {
 // meaning follows the table in spec mei.md section 3.1.
 func (e *Error) meaning() error {
 	switch e.Errno {
+	case EIO: // the ME went down while the driver wrote to it: mei_me_hbuf_write
+		return ErrDisconnected
 	case ENODEV: // old kernels' documentation names it for an unknown client too; which it is cannot be told
 		return ErrDisconnected
 	case ENOTTY:
@@ -162,5 +167,5 @@ func (e *Error) meaning() error {
 // Transient tells whether connecting anew may succeed soon: another program has the client, or the device is being reset.
 func Transient(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && (e.Errno == EBUSY || e.Errno == ENODEV || e.Errno == EINTR || e.Errno == EAGAIN)
+	return errors.As(err, &e) && (e.Errno == EBUSY || e.Errno == ENODEV || e.Errno == EIO || e.Errno == EINTR || e.Errno == EAGAIN)
 }

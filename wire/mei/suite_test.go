@@ -309,10 +309,10 @@ func suiteClose(t *testing.T, w world) {
 // A client that takes nothing: the queue takes its limit, and one message more is on its way.
 func suiteFullQueue(t *testing.T, w world) {
 	c := dial(t, w, deaf)
-	c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 	n := 0
 	var err error
 	for ; err == nil && n < 1000; n++ {
+		c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
 		_, err = c.Write([]byte("x"))
 	}
 	if n--; n < queueLimit || n > queueLimit+1 || !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -20,6 +20,8 @@ type Server struct {
 	Version uint8
 	// OnExpire is told, by Run, when the host has fallen silent.
 	OnExpire func()
+	// Allow, if set, says how long the host may be silent that asks for that time. For tests; default is what it asks for.
+	Allow func(silence time.Duration) time.Duration
 	// ChangeEnabled answers whether AMT may be switched on; nil is "no".
 	ChangeEnabled func() ChangeFlags
 	// SetOperational switches AMT on or off; nil refuses with NotPermitted.
@@ -162,6 +164,7 @@ func (s *Server) answer(b []byte) ([]byte, error) {
 		if s.Version == 0 {
 			s.timer.Version = 2
 		}
+		s.timer.Allow = s.Allow
 		return s.timer.Receive(b, time.Now())
 	}
 	request, err := ParseRequest(b)

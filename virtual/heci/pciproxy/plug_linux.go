@@ -8,78 +8,75 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/outband/outband/virtual/heci"
-	"github.com/outband/outband/wire/mei"
 )
 
-// A Plug puts the function into QEMU processes of a machine of type q35, one after the other. Its methods may be called
-// from any goroutine.
-type Plug struct {
-	Model heci.Model
-	// ME is the management engine behind the function; it closes the link. See firmware.Machine.ServeME.
-	ME  func(ctx context.Context, link mei.Link) error
-	Log *slog.Logger // nil: silent
-
-	work sync.WaitGroup
-}
-
-// Insert readies the function for a process that is about to start: args belong on its command line, files are to be
-// inherited by it, the first under number fd, and closed by the caller afterwards. The function goes when the process
+// Insert readies the functions for a process that is about to start: args belong on its command line, files are to be
+// inherited by it, the first under number fd, and closed by the caller afterwards. The functions go when the process
 // does, or when ctx ends; Wait waits for that.
 func (p *Plug) Insert(ctx context.Context, fd int) (args []string, files []*os.File, err error) {
 	log := p.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	proxy, theirProxy, err := socketPair()
-	if err != nil {
-		return nil, nil, err
-	}
-	irq, theirIRQ, err := socketPair()
-	if err != nil {
-		proxy.Close()
-		theirProxy.Close()
-		return nil, nil, err
-	}
+	var conns []*net.UnixConn
+	defer func() {
+		if err != nil {
+			for _, c := range conns {
+				c.Close()
+			}
+			closeAll(files)
+			args, files = nil, nil
+		}
+	}()
 	memory, err := unix.MemfdCreate("memory of the guest", unix.MFD_CLOEXEC)
 	if err != nil {
-		for _, c := range []io.Closer{proxy, theirProxy, irq, theirIRQ} {
-			c.Close()
-		}
 		return nil, nil, fmt.Errorf("pciproxy: %w", err)
 	}
-	var line Line
-	f := heci.New(p.Model, line.Set, log)
+	files = append(files, os.NewFile(uintptr(memory), "memory of the guest"))
+	pins := make([]Pin, len(p.Functions))
+	for i := range 1 + len(p.Functions) { // the first is for the pins
+		ours, theirs, err := socketPair()
+		if err != nil {
+			return nil, files, err
+		}
+		conns, files = append(conns, ours), append(files, theirs)
+		if i > 0 {
+			pins[i-1] = PinOf(p.Functions[i-1].slot())
+		}
+	}
+	args = []string{
+		// The device wants memory with a file behind it, whose descriptor it can offer.
+		"-mem-path", fmt.Sprintf("/proc/self/fd/%d", fd),
+		"-chardev", fmt.Sprintf("socket,id=outband-irq,fd=%d", fd+1),
+		"-object", "qtest,id=outband-pins,chardev=outband-irq,log=none",
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	p.work.Go(func() { // when one part goes all go
+	lines := NewLines(pins...)
+	p.work.Go(func() { // the test socket ends with the process, and then all ends
 		defer cancel()
-		err := Serve(ctx, proxy, f)
-		log.Debug("the ME's function has gone from QEMU", "error", err)
-	})
-	p.work.Go(func() {
-		if err := line.Drive(ctx, irq, ME); !errors.Is(err, io.EOF) && ctx.Err() == nil {
+		if err := lines.Drive(ctx, conns[0]); !errors.Is(err, io.EOF) && ctx.Err() == nil {
 			log.Warn("the ME's interrupt is lost", "error", err)
 		}
 	})
-	p.work.Go(func() {
-		if err := p.ME(ctx, f.Link()); ctx.Err() == nil {
-			log.Warn("the ME behind QEMU's function has ended", "error", err)
-		}
-	})
-	return []string{
-		// The device wants memory with a file behind it, whose descriptor it can offer.
-		"-mem-path", fmt.Sprintf("/proc/self/fd/%d", fd+2),
-		"-chardev", fmt.Sprintf("socket,id=outband-irq,fd=%d", fd+1), "-object", "qtest,id=outband-pin,chardev=outband-irq,log=none",
-		"-device", fmt.Sprintf("x-pci-proxy-dev,id=outband-me,addr=0x16,fd=%d", fd),
-	}, []*os.File{theirProxy, theirIRQ, os.NewFile(uintptr(memory), "memory of the guest")}, nil
+	for i, f := range p.Functions {
+		args = append(args, "-device", fmt.Sprintf("x-pci-proxy-dev,id=outband-me%d,addr=%#x,fd=%d", i, f.slot(), fd+2+i))
+		function := heci.New(f.Model, func(level bool) { lines.Set(i, level) }, log)
+		p.work.Go(func() {
+			err := Serve(ctx, conns[1+i], function)
+			log.Debug("the ME's function has gone from QEMU", "error", err)
+		})
+		p.work.Go(func() {
+			if err := f.ME(ctx, function.Link()); ctx.Err() == nil {
+				log.Warn("the ME behind QEMU's function has ended", "error", err)
+			}
+		})
+	}
+	return args, files, nil
 }
-
-// Wait waits until the functions of all processes have gone.
-func (p *Plug) Wait() { p.work.Wait() }
 
 // socketPair returns our end and QEMU's.
 func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {

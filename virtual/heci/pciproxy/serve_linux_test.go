@@ -32,8 +32,7 @@ func served(t testing.TB, play func(q fakeQEMU, f *heci.Function, stop context.C
 		t.Fatal(err)
 	}
 	defer c.Close()
-	var line Line
-	f := heci.New(heci.ModelOf(12), line.Set, nil)
+	f := heci.New(heci.ModelOf(12), func(bool) {}, nil)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	done := make(chan error)
@@ -195,13 +194,13 @@ func TestServeEndsWithContext(t *testing.T) {
 	}
 }
 
-// The pin follows the line; a pulse that QEMU has not seen was not.
+// The pins follow the lines; a pulse that QEMU has not seen was not.
 func TestDrive(t *testing.T) {
-	var line Line
+	lines := NewLines(PinOf(22), PinOf(23))
 	ours, theirs := net.Pipe()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan error)
-	go func() { done <- line.Drive(ctx, ours, Pin{"/machine/q35/ioapic", 22}) }()
+	go func() { done <- lines.Drive(ctx, ours) }()
 	want := func(text string) {
 		t.Helper()
 		b := make([]byte, len(text))
@@ -209,17 +208,20 @@ func TestDrive(t *testing.T) {
 			t.Fatalf("got %q, %v; want %q", b, err, text)
 		}
 	}
-	line.Set(true)
+	lines.Set(0, true)
 	want("set_irq_in /machine/q35/ioapic unnamed-gpio-in 22 1\n")
-	line.Set(false)
-	line.Set(true)
-	line.Set(false)
+	lines.Set(0, false)
+	lines.Set(0, true)
+	lines.Set(0, false)
+	lines.Set(1, true)
 	theirs.Write([]byte("OK\n"))
 	want("set_irq_in /machine/q35/ioapic unnamed-gpio-in 22 0\n")
-	line.Set(true)
-	line.Set(false)
 	theirs.Write([]byte("OK\n"))
-	line.Set(true)
+	want("set_irq_in /machine/q35/ioapic unnamed-gpio-in 23 1\n")
+	lines.Set(1, false)
+	lines.Set(1, true)
+	theirs.Write([]byte("OK\n"))
+	lines.Set(0, true)
 	want("set_irq_in /machine/q35/ioapic unnamed-gpio-in 22 1\n")
 	why := errors.New("enough")
 	cancel(why)
@@ -230,11 +232,11 @@ func TestDrive(t *testing.T) {
 
 func TestDriveRefused(t *testing.T) {
 	for _, answer := range []string{"FAIL Unknown device\n", string(make([]byte, 2*maxReply))} {
-		var line Line
+		lines := NewLines(PinOf(DefaultSlot))
 		ours, theirs := net.Pipe()
-		line.Set(true)
+		lines.Set(0, true)
 		done := make(chan error)
-		go func() { done <- line.Drive(t.Context(), ours, ME) }()
+		go func() { done <- lines.Drive(t.Context(), ours) }()
 		if _, err := theirs.Read(make([]byte, 100)); err != nil {
 			t.Fatal(err)
 		}
@@ -248,13 +250,13 @@ func TestDriveRefused(t *testing.T) {
 // A plug that nobody uses goes when its context does, and leaves no descriptor.
 func TestInsertWithoutProcess(t *testing.T) {
 	me := make(chan error, 1)
-	p := &Plug{Model: heci.ModelOf(16), ME: func(ctx context.Context, link mei.Link) error {
+	p := &Plug{Functions: []Function{{Model: heci.ModelOf(16), ME: func(ctx context.Context, link mei.Link) error {
 		defer context.AfterFunc(ctx, func() { link.Close() })()
 		_, err := link.Receive()
 		link.Close()
 		me <- err
 		return err
-	}}
+	}}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	args, files, err := p.Insert(ctx, 3)
 	if err != nil || len(files) != 3 || len(args) == 0 {
