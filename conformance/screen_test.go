@@ -77,7 +77,7 @@ func serve(t *testing.T, env []string, args ...string) (s serving) {
 
 // TestViewer: TigerVNC's viewer shows the pixels that outband screenshot writes.
 func TestViewer(t *testing.T) {
-	viewer, xvfb, shoot := tool(t, "vncviewer", "tigervnc-viewer"), tool(t, "Xvfb", "xvfb"), tool(t, "import", "imagemagick")
+	viewer, shoot := tool(t, "vncviewer", "tigervnc-viewer"), tool(t, "import", "imagemagick")
 	t.Parallel()
 	w, picture, env := setup(t)
 	want := readPNG(t, picture)
@@ -85,7 +85,7 @@ func TestViewer(t *testing.T) {
 	if s.Width != want.Bounds().Dx() || s.Height != want.Bounds().Dy() {
 		t.Fatalf("served %+v, a picture of %v", s, want.Bounds())
 	}
-	display := startX(t, xvfb)
+	display := startX(t, 1280, 960).display
 	env = append(env, "DISPLAY="+display, "HOME="+t.TempDir())
 	show(t, env, viewer, "-PreferredEncoding=Tight", "-AutoSelect=0", "-FullColor=1", "-ViewOnly=1", strings.Replace(s.Address, ":", "::", 1))
 	seen(t, env, shoot, want)
@@ -93,7 +93,7 @@ func TestViewer(t *testing.T) {
 
 // TestPlayedRecording: what was recorded is the same in that viewer.
 func TestPlayedRecording(t *testing.T) {
-	viewer, xvfb, shoot := tool(t, "vncviewer", "tigervnc-viewer"), tool(t, "Xvfb", "xvfb"), tool(t, "import", "imagemagick")
+	viewer, shoot := tool(t, "vncviewer", "tigervnc-viewer"), tool(t, "import", "imagemagick")
 	t.Parallel()
 	w, picture, env := setup(t)
 	film := filepath.Join(t.TempDir(), "film.fbs")
@@ -101,35 +101,9 @@ func TestPlayedRecording(t *testing.T) {
 		t.Fatal(got)
 	}
 	s := serve(t, env, "play", film, "--viewer", "none")
-	env = append(env, "DISPLAY="+startX(t, xvfb), "HOME="+t.TempDir())
+	env = append(env, "DISPLAY="+startX(t, 1280, 960).display, "HOME="+t.TempDir())
 	show(t, env, viewer, "-PreferredEncoding=ZRLE", "-AutoSelect=0", "-FullColor=1", strings.Replace(s.Address, ":", "::", 1))
 	seen(t, env, shoot, readPNG(t, picture))
-}
-
-// startX starts an X server and returns its display.
-func startX(t *testing.T, xvfb string) string {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	cmd := exec.Command(xvfb, "-displayfd", "3", "-screen", "0", "1280x960x24", "-nolisten", "tcp")
-	cmd.ExtraFiles = []*os.File{w}
-	err = cmd.Start()
-	w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
-		cmd.Wait()
-	})
-	number, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil {
-		t.Fatalf("no display: %v", err)
-	}
-	return ":" + strings.TrimSpace(number)
 }
 
 // show runs a program until the end of the test.
