@@ -131,7 +131,7 @@ func (e *Engine) Reset() {
 	e.pump.mu.Lock()
 	defer e.pump.mu.Unlock()
 	if e.m.up {
-		e.m.reset(fmt.Errorf("restart"))
+		e.m.reset(errRestart)
 		e.pump.kick()
 	}
 }

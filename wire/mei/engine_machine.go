@@ -1,6 +1,8 @@
 package mei
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -68,9 +70,16 @@ func (m *engineMachine) want(*conn)             {}
 func (m *engineMachine) hbm(msg Message)        { m.answers = append(m.answers, control(msg)) }
 func control(msg Message) []byte                { return Packet{Complete: true, Payload: msg.Append(nil)}.Append(nil) }
 
+// errRestart is a reset that nobody's mistake brought about.
+var errRestart = errors.New("restart")
+
 // reset takes the ME down; it comes up again when the host has reset the link.
 func (m *engineMachine) reset(why error) {
-	m.log.Warn("mei: engine: link reset", "reason", why)
+	level := slog.LevelWarn
+	if why == errRestart {
+		level = slog.LevelInfo
+	}
+	m.log.Log(context.Background(), level, "mei: engine: link reset", "reason", why)
 	m.forget()
 	m.answers = [][]byte{signal(signalReset)}
 }
