@@ -38,8 +38,7 @@ var (
 
 // otherwise says of those pages and verbs that no command stands for what there is instead.
 var otherwise = map[string]string{
-	"Session player": "not here: sessions are not recorded in a form that can be played again. A recorder of VNC sessions can watch what `outband kvm` serves; `outband sol --log` keeps the serial line",
-	"MeshCommander":  "no web page is served: the commands of the table above do the work of its pages. `outband lms` brings AMT's own pages to a browser on the PC",
+	"MeshCommander": "no web page is served: the commands of the table above do the work of its pages. `outband lms` brings AMT's own pages to a browser on the PC",
 }
 
 func writeManual(w io.Writer, root *kong.Node) {
