@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/outband/outband/class/amt"
 	"github.com/outband/outband/wire/ider"
@@ -11,10 +12,30 @@ import (
 	"github.com/outband/outband/wire/sol"
 )
 
+// How long a session that the machine says it has may take to be over: the firmware notices the end of one late.
+const (
+	busyTime  = 2 * time.Second
+	busyPause = time.Second / 5
+)
+
 // OpenRedirection starts a session of a kind and logs in; what is spoken then is the business of packages sol, ider and
-// rfb. The session outlives ctx. Errors wrap those of [redir.Open]; a machine that has such a session already gives
-// [redir.ErrBusy].
+// rfb. The session outlives ctx. Errors wrap those of [redir.Open]; a machine that goes on having such a session already
+// gives [redir.ErrBusy].
 func (c *Client) OpenRedirection(ctx context.Context, kind redir.Kind) (*redir.Conn, error) {
+	for late := time.Now().Add(busyTime); ; {
+		s, err := c.openRedirection(ctx, kind)
+		if !errors.Is(err, redir.ErrBusy) || time.Now().After(late) {
+			return s, err
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+func (c *Client) openRedirection(ctx context.Context, kind redir.Kind) (*redir.Conn, error) {
 	username, password, err := c.Credentials(ctx)
 	if err != nil {
 		return nil, err
