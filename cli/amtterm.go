@@ -212,17 +212,19 @@ func (t *amtterm) open(ctx context.Context) (*redir.Conn, error) {
 		}
 		t.pass = pass
 	}
-	t.enter("CONNECT")
-	conn, secure, err := t.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	t.enter("INIT")
-	s, err := redir.Open(ctx, conn, t.kind, redir.Options{Username: t.user, Password: t.pass, ClearPassword: secure || t.legacy})
-	if err == nil || errors.Is(err, redir.ErrDenied) {
-		t.enter("AUTH")
-	}
-	return s, err
+	return console.WhenFree(ctx, func() (*redir.Conn, error) {
+		t.enter("CONNECT")
+		conn, secure, err := t.dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.enter("INIT")
+		s, err := redir.Open(ctx, conn, t.kind, redir.Options{Username: t.user, Password: t.pass, ClearPassword: secure || t.legacy})
+		if err == nil || errors.Is(err, redir.ErrDenied) {
+			t.enter("AUTH")
+		}
+		return s, err
+	})
 }
 
 // dial connects to the port that was given, or to the one that the machine has.

@@ -22,8 +22,14 @@ const (
 // rfb. The session outlives ctx. Errors wrap those of [redir.Open]; a machine that goes on having such a session already
 // gives [redir.ErrBusy].
 func (c *Client) OpenRedirection(ctx context.Context, kind redir.Kind) (*redir.Conn, error) {
+	return WhenFree(ctx, func() (*redir.Conn, error) { return c.openRedirection(ctx, kind) })
+}
+
+// WhenFree opens a session, again and again for two seconds while the machine says that it has one already
+// ([redir.ErrBusy]): the one before may have ended without the firmware having noticed.
+func WhenFree(ctx context.Context, open func() (*redir.Conn, error)) (*redir.Conn, error) {
 	for late := time.Now().Add(busyTime); ; {
-		s, err := c.openRedirection(ctx, kind)
+		s, err := open()
 		if !errors.Is(err, redir.ErrBusy) || time.Now().After(late) {
 			return s, err
 		}
