@@ -23,7 +23,7 @@ import (
 // setup starts a machine that shows the setup of its BIOS, which has no clock in it, and takes a picture of that.
 func setup(t *testing.T) (w *world, picture string, env []string) {
 	t.Helper()
-	w = machine(t, lab.Machine{Profile: 16, Boot: "10ms"})
+	w = machine(t, lab.Machine{Profile: 16, Boot: "10ms", Clock: "10:08"})
 	env = []string{"AMT_PASSWORD=" + password, "OUTBAND_HOSTS=" + filepath.Join(t.TempDir(), "hosts.json")}
 	if got := run(t, env, "", outband(t), "feature", "enable", "kvm", w.Address); got.code != 0 {
 		t.Fatal(got)

@@ -49,6 +49,7 @@ type Machine struct {
 
 	Monitors []string `json:"monitors"` // sizes, as "1920x1080"; none: one of 1024x768
 	Programs bool     `json:"programs"` // its operating system shares its clipboard with consoles, and answers them by KVM's data channel
+	Clock    string   `json:"clock"`    // what the clock of its desktop shows, for pictures that are to be alike; default is the time of day
 
 	BIOS          map[string]string `json:"bios"`           // what AMT_BootCapabilities says otherwise than usual
 	DrivePassword string            `json:"drive_password"` // that erasing the drive needs
@@ -139,7 +140,7 @@ func speaksTLS(c *firmware.Config) bool {
 
 // pc says what PC to make; power is as in Machine.Power.
 func (m *Machine) pc(power string) (pc.Options, error) {
-	o := pc.Options{On: power == "on" || power == "asleep" || power == "hibernated", NoAgent: m.NoAgent, Deaf: m.Deaf, Standby: m.Standby, Decline: m.Decline, Programs: m.Programs}
+	o := pc.Options{On: power == "on" || power == "asleep" || power == "hibernated", NoAgent: m.NoAgent, Deaf: m.Deaf, Standby: m.Standby, Decline: m.Decline, Programs: m.Programs, Clock: m.Clock}
 	o.Password, o.PSID = m.DrivePassword, m.PSID
 	if m.Boot != "" {
 		d, err := time.ParseDuration(m.Boot)

@@ -37,6 +37,7 @@ type Options struct {
 	Password string // of the drive, which erasing it needs; "" for none
 	PSID     string // printed on the drive, which a Pyrite revert needs; "": the drive knows no such thing
 	Decline  bool   // the person says no to what the BIOS asks
+	Clock    string // what the desktop's clock shows, for pictures that are to be alike; "" for the time of day
 	Programs bool   // programs of the operating system share its clipboard with consoles, and answer them by the data channel
 
 	Monitors []firmware.Monitor // sizes alone count: they stand side by side; default is one of 1024x768

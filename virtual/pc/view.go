@@ -44,7 +44,11 @@ func (p *PC) view(serial bool) view {
 			v.input = p.prompt() + string(p.face.input)
 		}
 		if !serial && p.phase != Starting {
-			v.desktop = &desktop{v.stream, v.input, p.face.x, p.face.y, p.face.buttons, p.face.monitor, time.Now().Format("15:04"), p.phase == Hung}
+			clock := p.o.Clock
+			if clock == "" {
+				clock = time.Now().Format("15:04")
+			}
+			v.desktop = &desktop{v.stream, v.input, p.face.x, p.face.y, p.face.buttons, p.face.monitor, clock, p.phase == Hung}
 			return v
 		}
 		v.text = console(v.stream, v.input)
