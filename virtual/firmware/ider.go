@@ -55,8 +55,9 @@ func (m *Machine) serveIDER(ctx context.Context, s *redir.Session) error {
 	d.set(false)
 	d.device, d.pending = nil, false
 	d.mu.Unlock()
+	err = device.Close() // nothing calls OnEnable from here on
 	d.wg.Wait()
-	return device.Close()
+	return err
 }
 
 // enable follows the console's wish, now or at the next reset.
