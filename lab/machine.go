@@ -41,11 +41,12 @@ type Machine struct {
 
 	QEMU *QEMU `json:"qemu"` // a QEMU process is its PC; nil: it is drawn
 
-	NoAgent bool   `json:"no_agent"` // no LMS in the operating system
-	Deaf    bool   `json:"deaf"`     // the operating system ignores wishes
-	Hung    bool   `json:"hung"`     // the operating system hangs
-	Standby bool   `json:"standby"`  // modern standby
-	Boot    string `json:"boot"`     // what the operating system takes to start: "2s"; "": half a second
+	NoAgent  bool   `json:"no_agent"` // no LMS in the operating system
+	Deaf     bool   `json:"deaf"`     // the operating system ignores wishes
+	Hung     bool   `json:"hung"`     // the operating system hangs
+	Standby  bool   `json:"standby"`  // modern standby
+	Boot     string `json:"boot"`     // what the operating system takes to start: "2s"; "": half a second
+	SelfTest string `json:"selftest"` // what the BIOS takes before that: "1m"; "": 300 ms
 
 	Monitors []string `json:"monitors"` // sizes, as "1920x1080"; none: one of 1024x768
 	Programs bool     `json:"programs"` // its operating system shares its clipboard with consoles, and answers them by KVM's data channel
@@ -142,12 +143,18 @@ func speaksTLS(c *firmware.Config) bool {
 func (m *Machine) pc(power string) (pc.Options, error) {
 	o := pc.Options{On: power == "on" || power == "asleep" || power == "hibernated", NoAgent: m.NoAgent, Deaf: m.Deaf, Standby: m.Standby, Decline: m.Decline, Programs: m.Programs, Clock: m.Clock}
 	o.Password, o.PSID = m.DrivePassword, m.PSID
-	if m.Boot != "" {
-		d, err := time.ParseDuration(m.Boot)
-		if err != nil {
-			return o, fmt.Errorf("boot: %w", err)
+	for _, d := range []struct {
+		name, value string
+		to          *time.Duration
+	}{{"boot", m.Boot, &o.OSStart}, {"selftest", m.SelfTest, &o.SelfTest}} {
+		if d.value == "" {
+			continue
 		}
-		o.OSStart = d
+		v, err := time.ParseDuration(d.value)
+		if err != nil {
+			return o, fmt.Errorf("%s: %w", d.name, err)
+		}
+		*d.to = v
 	}
 	var err error
 	o.Monitors, err = parseMonitors(m.Monitors)
