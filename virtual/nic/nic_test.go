@@ -2,12 +2,12 @@ package nic
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/outband/outband/internal/wiretest"
 )
 
 var (
@@ -38,15 +38,6 @@ func ip6(protocol uint8, src, dst uint16, flags uint8) Frame {
 func back(f Frame) Frame {
 	f.Src, f.Dst, f.From, f.To, f.SrcPort, f.DstPort = f.Dst, f.Src, f.To, f.From, f.DstPort, f.SrcPort
 	return f
-}
-
-func unhex(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // A SYN and a DNS query as tcpdump prints them of captures of its own test suite's kind: octets put together by hand from
@@ -83,7 +74,7 @@ func TestParseFrame(t *testing.T) {
 		{"cut in a tag", "020000000002 020000000001 8100 a0", Frame{Src: mac, Dst: other, Type: typeVLAN}, ErrShort},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseFrame(unhex(t, tt.wire))
+			got, err := ParseFrame(wiretest.Hex(t, tt.wire))
 			if tt.err != nil {
 				tt.want = got
 			}
@@ -375,7 +366,7 @@ func TestHeuristics(t *testing.T) {
 
 func FuzzParseFrame(f *testing.F) {
 	for _, wire := range []string{synWire, dnsTagged, "020000000002 020000000001 86dd 60000000 0008 2c 40"} {
-		f.Add(unhex(f, wire))
+		f.Add(wiretest.Hex(f, wire))
 	}
 	p := new(Port)
 	p.SetOwn(here)
