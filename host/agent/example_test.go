@@ -1,0 +1,48 @@
+package agent_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/outband/outband/host/agent"
+	"github.com/outband/outband/virtual/firmware"
+	"github.com/outband/outband/wire/amthi"
+	"github.com/outband/outband/wire/mei"
+)
+
+// A program asks a PC's AMT, fresh from the factory, how to get it into client control mode. On a real PC the bus is
+// &mei.Device{}, and nothing else changes.
+func Example() {
+	machine, err := firmware.New(firmware.Config{Generation: 12, Factory: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer machine.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	down, up := mei.Pipe()
+	bus := mei.NewHost()
+	running.Go(func() { machine.ServeME(ctx, up) })
+	running.Go(func() { bus.Run(ctx, down) })
+	if err := bus.Ready(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	a := &agent.Agent{Bus: bus}
+	info, err := a.Info(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(info.Mode, info.Release())
+	plan, err := a.Plan(ctx, agent.Goal{Mode: amthi.ClientControl, Password: "P@ssw0rd"})
+	fmt.Printf("%q, %v\n", plan.Steps, err)
+	// Output:
+	// not provisioned 12.0.67
+	// ["set up in client control mode" "log in as admin"], <nil>
+}
