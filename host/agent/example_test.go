@@ -3,12 +3,10 @@ package agent_test
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/outband/outband/host/agent"
 	"github.com/outband/outband/virtual/firmware"
 	"github.com/outband/outband/wire/amthi"
-	"github.com/outband/outband/wire/mei"
 )
 
 // A program asks a PC's AMT, fresh from the factory, how to get it into client control mode. On a real PC the bus is
@@ -20,14 +18,9 @@ func Example() {
 		return
 	}
 	defer machine.Close()
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	defer running.Wait()
+	bus, stop := machine.MEBus()
 	defer stop()
-	down, up := mei.Pipe()
-	bus := mei.NewHost()
-	running.Go(func() { machine.ServeME(ctx, up) })
-	running.Go(func() { bus.Run(ctx, down) })
+	ctx := context.Background()
 	if err := bus.Ready(ctx); err != nil {
 		fmt.Println(err)
 		return

@@ -9,7 +9,6 @@ import (
 
 	"github.com/outband/outband/host/lms"
 	"github.com/outband/outband/virtual/firmware"
-	"github.com/outband/outband/wire/mei"
 	"github.com/outband/outband/wire/wsman"
 )
 
@@ -21,18 +20,12 @@ func Example() {
 		return
 	}
 	defer machine.Close()
-	ctx, stop := context.WithCancel(context.Background())
+	bus, stop := machine.MEBus()
+	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer stop()
-	down, up := mei.Pipe()
-	bus := mei.NewHost()
-	running.Go(func() { machine.ServeME(ctx, up) })
-	running.Go(func() { bus.Run(ctx, down) })
-	if err := bus.Ready(ctx); err != nil {
-		fmt.Println(err)
-		return
-	}
+	defer cancel()
 
 	web := make(chan string, 8) // where the service listens for AMT's web port
 	service := &lms.Service{Bus: bus, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Listen: func(ctx context.Context, network, address string) (net.Listener, error) {
