@@ -14,7 +14,9 @@ func Example() {
 	ctx := context.Background()
 	here, there := net.Pipe()
 	done := make(chan error)
-	go func() { done <- nbd.Serve(ctx, there, nbd.Export{Name: "cd", Disk: bytes.NewReader([]byte("sector 0"))}) }()
+	go func() {
+		done <- nbd.Serve(ctx, there, nbd.Export{Name: "cd", Disk: bytes.NewReader([]byte("sector 0"))})
+	}()
 
 	disk, err := nbd.Connect(ctx, here, "cd")
 	if err != nil {
