@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,6 +70,27 @@ func TestHelp(t *testing.T) {
 			if f := strings.Fields(line); len(f) > 0 && (strings.HasPrefix(f[0], "--password=") || strings.HasPrefix(f[0], "-p")) {
 				t.Errorf("%s takes a password as an argument: %s", name, line)
 			}
+		}
+	}
+}
+
+// Every command has a story in which somebody types it.
+func TestStoriesTellOfEveryCommand(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stories strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stories.WriteString(strings.NewReplacer("\n", " ", "'", " ", ";", " ").Replace(string(text)))
+	}
+	for name := range leaves(t) {
+		if !strings.Contains(stories.String(), " outband "+name+" ") {
+			t.Errorf("no story has outband %s", name)
 		}
 	}
 }
