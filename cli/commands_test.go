@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/outband/outband/internal/need"
 	"github.com/outband/outband/internal/setupcert"
 	"github.com/outband/outband/lab"
 	"github.com/outband/outband/virtual/firmware"
@@ -67,6 +70,27 @@ func TestHelp(t *testing.T) {
 			if f := strings.Fields(line); len(f) > 0 && (strings.HasPrefix(f[0], "--password=") || strings.HasPrefix(f[0], "-p")) {
 				t.Errorf("%s takes a password as an argument: %s", name, line)
 			}
+		}
+	}
+}
+
+// Every command has a story in which somebody types it.
+func TestStoriesTellOfEveryCommand(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stories strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stories.WriteString(strings.NewReplacer("\n", " ", "'", " ", ";", " ").Replace(string(text)))
+	}
+	for name := range leaves(t) {
+		if !strings.Contains(stories.String(), " outband "+name+" ") {
+			t.Errorf("no story has outband %s", name)
 		}
 	}
 }
@@ -305,11 +329,11 @@ func TestPlainHTTPIsWarnedAbout(t *testing.T) {
 		}
 	}
 	if address == "" {
-		t.Skip("this computer has no address but loopback")
+		need.Missing(t, errors.New("this computer has no address but loopback"))
 	}
 	w, err := lab.Start(t.Context(), lab.World{Machines: []lab.Machine{{Profile: 12, Address: address}}})
 	if err != nil {
-		t.Skipf("cannot listen on %s: %v", address, err)
+		need.Missing(t, err)
 	}
 	defer w.Close()
 	env := map[string]string{"AMT_PASSWORD": w.Machines[0].Password, "OUTBAND_HOSTS": filepath.Join(t.TempDir(), "hosts.json")}

@@ -90,7 +90,7 @@ type EraseResult struct {
 	Took   time.Duration
 }
 
-// By what it is known that an erase has ended.
+// ProofBIOS is the proof of an erase that the BIOS has told the end of.
 const ProofBIOS Proof = "told by the BIOS"
 
 // ErrErase is an error of an erase that the BIOS says has failed.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/outband/outband/console"
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/lab"
 	"github.com/outband/outband/virtual/firmware"
 	"github.com/outband/outband/wire/ider"
@@ -24,19 +25,6 @@ import (
 
 // hurdle is the longest that anything here may take on the slowest machine.
 const hurdle = time.Minute
-
-// oneByte is a line on which each byte comes alone, both ways.
-type oneByte struct{ net.Conn }
-
-func (c oneByte) Read(p []byte) (int, error) { return c.Conn.Read(p[:min(1, len(p))]) }
-func (c oneByte) Write(p []byte) (n int, err error) {
-	for i := range p {
-		if _, err := c.Conn.Write(p[i : i+1]); err != nil {
-			return i, err
-		}
-	}
-	return len(p), nil
-}
 
 // gathered is a line on which messages come in heaps: what has arrived since the last read is read at once.
 type gathered struct {
@@ -125,7 +113,7 @@ func says(t *testing.T, s *sol.Session, want string) {
 // Sessions of all kinds do not care how their bytes are cut up.
 func TestSessionsInPieces(t *testing.T) {
 	for name, line := range map[string]func(net.Conn) net.Conn{
-		"one byte at a time": func(c net.Conn) net.Conn { return oneByte{c} },
+		"one byte at a time": wiretest.Bytewise,
 		"in heaps":           func(c net.Conn) net.Conn { return &gathered{Conn: c} },
 	} {
 		t.Run(name, func(t *testing.T) {

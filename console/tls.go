@@ -292,15 +292,15 @@ func (t *tlsChange) insists(ctx context.Context, how TLSConfig) (bool, error) {
 }
 
 // relax has the TLS of an old machine accepted. It reports whether that changes anything.
-func (how *TLSConfig) relax(shake *HandshakeError) bool {
-	before := *how
-	if shake.Version < cmp.Or(how.MinVersion, tls.VersionTLS12) {
-		how.MinVersion = shake.Version
+func (t *TLSConfig) relax(shake *HandshakeError) bool {
+	before := *t
+	if shake.Version < cmp.Or(t.MinVersion, tls.VersionTLS12) {
+		t.MinVersion = shake.Version
 	}
 	for _, suite := range legacySuites {
-		how.LegacyCiphers = how.LegacyCiphers || suite == shake.Suite
+		t.LegacyCiphers = t.LegacyCiphers || suite == shake.Suite
 	}
-	return how.MinVersion != before.MinVersion || how.LegacyCiphers != before.LegacyCiphers
+	return t.MinVersion != before.MinVersion || t.LegacyCiphers != before.LegacyCiphers
 }
 
 // undo puts settings back as they were, by the first way that leads to the machine, even if ctx has ended. It returns

@@ -82,16 +82,6 @@ func (l *Lab) Close() {
 	}
 }
 
-// Machine returns the machine of that name, or nil.
-func (l *Lab) Machine(name string) *Running {
-	for _, m := range l.Machines {
-		if m.Name == name {
-			return m
-		}
-	}
-	return nil
-}
-
 // maxTries bounds the search for a free address.
 const maxTries = 64
 

@@ -52,12 +52,9 @@ func TestWorld(t *testing.T) {
 	if len(addresses) != len(w.Machines) {
 		t.Errorf("addresses are %v", addresses)
 	}
-	id, err := wsman.Identify(t.Context(), client(t, w.Machine("old")))
+	id, err := wsman.Identify(t.Context(), client(t, w.Machines[0]))
 	if err != nil || id.ProductVersion != "AMT 8.1" {
 		t.Errorf("identify: got %+v, %v", id, err)
-	}
-	if w.Machine("nobody") != nil {
-		t.Error("there is a machine that was not asked for")
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 // A Machine says what one machine is to be. The zero value is of the newest generation, switched off, and behaves. It
 // can be read from JSON, as the stories of package cli do.
 type Machine struct {
-	Name     string `json:"name"`    // to find it by; "": none
+	Name     string `json:"name"`    // what the caller calls it; "": nothing
 	Profile  int    `json:"profile"` // generation: 8, 11, 12, 16, 19; 0: 19
 	Version  string `json:"version"` // a release instead: "12.0.67.1579"
 	Address  string `json:"address"` // "": a free one of 127.0.0.0/8

@@ -1,5 +1,6 @@
 // Command outband manages Intel AMT machines: power, boot, inventory, fencing, and machines that exist only in memory.
-// Called by the name amttool, wsman, fence_amt_ws or fence_outband it behaves as the program of that name.
+// Called by the name amttool, amtterm, amtider, wsman, fence_amt_ws or fence_outband it behaves as the program of that
+// name.
 package main
 
 import (

@@ -19,6 +19,7 @@ import (
 	"github.com/outband/outband/class/cim"
 	"github.com/outband/outband/host/lms"
 	"github.com/outband/outband/host/power"
+	"github.com/outband/outband/internal/need"
 	"github.com/outband/outband/virtual/firmware"
 	"github.com/outband/outband/virtual/pc"
 	"github.com/outband/outband/wire/eventing"
@@ -156,9 +157,7 @@ func TestNoLonger(t *testing.T) {
 
 // A program gets the wish as its argument; when it fails, what it says is told.
 func TestProgram(t *testing.T) {
-	if _, err := os.Stat("/bin/sh"); err != nil {
-		t.Skip("no shell")
-	}
+	need.File(t, "/bin/sh")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "power")
 	script := "#!/bin/sh\n[ $# = 1 ] || exit 9\n[ \"$1\" = sleep ] && { echo no sleep here; exit 3; }\necho $1 >" + filepath.Join(dir, "out") + "\n"

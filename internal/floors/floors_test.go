@@ -18,8 +18,8 @@ const module = "github.com/outband/outband"
 // never sideways, never up.
 var floor = map[string]int{
 	"internal": 0, "wire": 1, "class": 2,
-	"console": 3, "host": 3, "virtual": 3, "gateway": 3,
-	"fleet": 4, "redfish": 4, "fence": 4,
+	"console": 3, "host": 3, "virtual": 3,
+	"fence": 4,
 	"lab": 5, "cli": 6, "cmd": 7,
 }
 

@@ -26,7 +26,7 @@ func File(t testing.TB, path string) {
 	}
 }
 
-// Missing is for what is neither a program nor a file.
+// Missing is for what is neither a program nor a file. CI is what the environment variable CI says, if it is not empty.
 func Missing(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv("CI") != "" {

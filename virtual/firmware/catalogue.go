@@ -128,8 +128,7 @@ func (c *catalogue) familyOf(ci *classInfo) []*classInfo {
 	return out
 }
 
-// fixtures are classes whose example comes from test data, and without which a known console fails. Source: spec
-// peers-openamt.md section 4.2.
+// fixtures are classes whose example comes from test data, and without which a known console fails.
 var fixtures = []string{"IPS_PowerManagementService"}
 
 func factoryInstances(ci *classInfo, p *Profile) []*instance {

@@ -164,19 +164,19 @@ func (ci *classInfo) restore(elements []wsman.Element, secrets json.RawMessage) 
 }
 
 // load replaces classes.
-func (st *store) load(changed map[string][]*instance, handles map[string]uint32) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+func (s *store) load(changed map[string][]*instance, handles map[string]uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for name, list := range changed {
-		if st.changed == nil {
-			st.changed = make(map[string][]*instance)
+		if s.changed == nil {
+			s.changed = make(map[string][]*instance)
 		}
-		st.changed[name] = list
+		s.changed[name] = list
 	}
 	for name, n := range handles {
-		if st.handles == nil {
-			st.handles = make(map[string]uint32)
+		if s.handles == nil {
+			s.handles = make(map[string]uint32)
 		}
-		st.handles[name] = max(st.handles[name], n)
+		s.handles[name] = max(s.handles[name], n)
 	}
 }

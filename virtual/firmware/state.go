@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -174,7 +175,7 @@ func (m *Machine) State() (*State, error) {
 		Identity: identityState{
 			UUID: id.UUID, HostName: new(id.HostName), Domain: new(id.Domain), MAC: id.MAC, Serial: id.Serial, AssetTag: id.AssetTag, Realm: id.Realm,
 		},
-		Absent: sortedKeys(m.absent),
+		Absent: slices.Sorted(maps.Keys(m.absent)),
 	}
 	m.mu.Unlock()
 	if m.platform != nil {
@@ -202,15 +203,6 @@ func (m *Machine) State() (*State, error) {
 // powerWords are how a state names what the PC is in.
 var powerWords = map[Sx]string{S0: "on", S3: "sleep", S4: "hibernate", S5: "off", G3: "unplugged"}
 
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // Dump writes the state of the machine; see [State.Write].
 func (m *Machine) Dump(w io.Writer) error {
 	s, err := m.State()
@@ -221,31 +213,28 @@ func (m *Machine) Dump(w io.Writer) error {
 }
 
 // save adds the changed classes to a state.
-func (st *store) save(s *State) {
-	st.mu.RLock()
-	defer st.mu.RUnlock()
-	for _, name := range sortedKeys(st.changed) {
+func (s *store) save(to *State) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(s.changed)) {
 		c := dump.Class{Name: name}
 		var hidden [][]byte
 		any := false
-		for _, i := range st.changed[name] {
+		for _, i := range s.changed[name] {
 			c.Instances = append(c.Instances, i.element)
 			h := wsman.Element{Name: i.element.Name, Children: i.hidden}
 			hidden = append(hidden, dump.MarshalInstance(&h))
 			any = any || len(i.hidden) > 0
 		}
-		s.Instances = append(s.Instances, c)
+		to.Instances = append(to.Instances, c)
 		if any {
-			if s.Secrets == nil {
-				s.Secrets = make(map[string]json.RawMessage)
+			if to.Secrets == nil {
+				to.Secrets = make(map[string]json.RawMessage)
 			}
-			s.Secrets[name] = slices.Concat([]byte("["), bytes.Join(hidden, []byte(",")), []byte("]"))
+			to.Secrets[name] = slices.Concat([]byte("["), bytes.Join(hidden, []byte(",")), []byte("]"))
 		}
 	}
-	if len(st.handles) > 0 {
-		s.Handles = make(map[string]uint32, len(st.handles))
-		for k, v := range st.handles {
-			s.Handles[k] = v
-		}
+	if len(s.handles) > 0 {
+		to.Handles = maps.Clone(s.handles)
 	}
 }

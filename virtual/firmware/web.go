@@ -48,7 +48,7 @@ func page(code int, title, text string) reply {
 	return reply{status: code, contentType: "text/html", body: document(title, "<p>"+html.EscapeString(text)+"</p>")}
 }
 
-// document frames a page. A client of old counts on the end tag in the same octets (peers-openamt.md section 4.3).
+// document frames a page. A client of old counts on the end tag in the same octets.
 func document(title, body string) []byte {
 	return fmt.Appendf(nil, `<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN">`+"\n"+
 		`<html><head><link rel=stylesheet href=/styles.css>`+"\n"+

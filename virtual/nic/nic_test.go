@@ -2,12 +2,12 @@ package nic
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/outband/outband/internal/wiretest"
 )
 
 var (
@@ -38,15 +38,6 @@ func ip6(protocol uint8, src, dst uint16, flags uint8) Frame {
 func back(f Frame) Frame {
 	f.Src, f.Dst, f.From, f.To, f.SrcPort, f.DstPort = f.Dst, f.Src, f.To, f.From, f.DstPort, f.SrcPort
 	return f
-}
-
-func unhex(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // A SYN and a DNS query as tcpdump prints them of captures of its own test suite's kind: octets put together by hand from
@@ -83,7 +74,7 @@ func TestParseFrame(t *testing.T) {
 		{"cut in a tag", "020000000002 020000000001 8100 a0", Frame{Src: mac, Dst: other, Type: typeVLAN}, ErrShort},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseFrame(unhex(t, tt.wire))
+			got, err := ParseFrame(wiretest.Hex(t, tt.wire))
 			if tt.err != nil {
 				tt.want = got
 			}
@@ -177,7 +168,7 @@ func offer(p *Port, at time.Time, d Direction, f Frame) Result {
 
 // Drop goes before pass, pass before the default; what counts is counted, in its direction only.
 func TestPolicy(t *testing.T) {
-	p := NewPort()
+	p := new(Port)
 	if r := offer(p, noon, Receive, ip(TCP, 1, 80, SYN)); r.Verdict != Passed {
 		t.Errorf("without a policy: %v", r.Verdict)
 	}
@@ -229,7 +220,7 @@ func equal(a, b []Count) bool {
 
 // A rate is per second and per filter, and a drop filter goes before it.
 func TestRate(t *testing.T) {
-	p := NewPort()
+	p := new(Port)
 	p.Apply(&Policy{Filters: []Filter{{Handle: 1, Direction: Transmit, Action: RateLimit, Rate: 2, Match: Match{Protocol: new(ICMP)}}}}, noon)
 	var got []Verdict
 	for i := range 8 {
@@ -253,7 +244,7 @@ func TestRate(t *testing.T) {
 
 // A filter tells once, until its statistics are read.
 func TestEventOnce(t *testing.T) {
-	p := NewPort()
+	p := new(Port)
 	p.Apply(&Policy{Default: [2]Default{Receive: {Event: true}}}, noon)
 	tells := func() bool { return len(offer(p, noon, Receive, ip(TCP, 1, 2, 0)).Events) > 0 }
 	first, second := tells(), tells()
@@ -264,7 +255,7 @@ func TestEventOnce(t *testing.T) {
 }
 
 func TestAntiSpoofing(t *testing.T) {
-	p := NewPort()
+	p := new(Port)
 	p.SetOwn(here)
 	p.Apply(&Policy{AntiSpoofing: true, Filters: []Filter{{Handle: 1, Direction: Transmit, Action: PassCount}}}, noon)
 	spoofed, dhcp := ip(UDP, 1, 2, 0), ip(UDP, 68, 67, 0)
@@ -289,7 +280,7 @@ func TestAntiSpoofing(t *testing.T) {
 // The same policy goes on counting; another one begins anew. Counts can be kept and brought back.
 func TestApplyAgain(t *testing.T) {
 	one := Policy{Handle: 1, Filters: []Filter{{Handle: 5, Direction: Receive, Action: PassCount}}}
-	p := NewPort()
+	p := new(Port)
 	p.Apply(&one, noon)
 	offer(p, noon, Receive, ip(TCP, 1, 2, 0))
 	changed := one
@@ -302,7 +293,7 @@ func TestApplyAgain(t *testing.T) {
 	if kept.Filters[0].Frames != 2 || !kept.Since.Equal(noon) {
 		t.Errorf("got %+v", kept)
 	}
-	again := NewPort()
+	again := new(Port)
 	again.Restore(kept) // without the policy nothing is brought back
 	again.Apply(&one, noon)
 	again.Restore(kept)
@@ -341,13 +332,13 @@ func TestHeuristics(t *testing.T) {
 		{"slow", time.Second, 20, SlowTrigger},
 		{"quiet", 11 * time.Second, 0, NoTrigger},
 	} {
-		p := NewPort()
+		p := new(Port)
 		p.Watch(settings)
 		if at, got := scan(p, 40, tt.gap); at != tt.at || got != tt.want {
 			t.Errorf("%s: trigger %d at connection %d, want %d at %d", tt.name, got, at, tt.want, tt.at)
 		}
 	}
-	p := NewPort()
+	p := new(Port)
 	p.Watch(settings)
 	scan(p, 8, 0)
 	late := noon.Add(59 * time.Second)
@@ -364,7 +355,7 @@ func TestHeuristics(t *testing.T) {
 		t.Errorf("when it is over: %v", r.Verdict)
 	}
 	// The same peer again and again is no worm.
-	p = NewPort()
+	p = new(Port)
 	p.Watch(settings)
 	for range 100 {
 		if r := offer(p, noon, Transmit, ip(TCP, 1, 443, SYN)); r.Trigger != NoTrigger {
@@ -375,9 +366,9 @@ func TestHeuristics(t *testing.T) {
 
 func FuzzParseFrame(f *testing.F) {
 	for _, wire := range []string{synWire, dnsTagged, "020000000002 020000000001 86dd 60000000 0008 2c 40"} {
-		f.Add(unhex(f, wire))
+		f.Add(wiretest.Hex(f, wire))
 	}
-	p := NewPort()
+	p := new(Port)
 	p.SetOwn(here)
 	p.Apply(&Policy{AntiSpoofing: true, Filters: []Filter{{Handle: 1, Action: RateLimit, Rate: 3, Match: Match{Version: 4, On: SYN, Src: &Addresses{First: here, Mask: there}}},
 		{Handle: 2, Direction: Receive, Action: DropCount, Match: Match{Src: &Addresses{First: here6, Last: far6}, DstPort: &Ports{1, 2}}}}}, noon)
@@ -412,7 +403,7 @@ func BenchmarkOffer(b *testing.B) {
 		policy *Policy
 	}{{"no policy", nil}, {"32 filters", &policy}} {
 		b.Run(tt.name, func(b *testing.B) {
-			p := NewPort()
+			p := new(Port)
 			p.Apply(tt.policy, noon)
 			b.SetBytes(int64(len(frame)))
 			b.ReportAllocs()

@@ -92,9 +92,6 @@ type Port struct {
 	worm   heuristics
 }
 
-// NewPort returns a port without policy.
-func NewPort() *Port { return &Port{} }
-
 // SetOwn tells the addresses of the PC, for anti-spoofing.
 func (p *Port) SetOwn(addresses ...netip.Addr) {
 	p.mu.Lock()

@@ -14,21 +14,13 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/guid"
 	"github.com/outband/outband/wire/mei"
 	"github.com/outband/outband/wire/status"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // zeros is n zeros in hex.
 func zeros(n int) string { return strings.Repeat("00", n) }
@@ -46,15 +38,15 @@ func TestHeader(t *testing.T) {
 		"01 01 00 00 1A 00 00 04 00 00 00 00": GetCodeVersions.Number,
 		"01 01 00 00 6B 00 00 04 00 00 00 00": GetControlMode.Number,
 	} {
-		got, err := ParseRequest(unhex(t, wire))
+		got, err := ParseRequest(wiretest.Hex(t, wire))
 		if err != nil || got.Number != number || len(got.Data) != 0 {
 			t.Errorf("got %+v, %v", got, err)
 		}
-		if again := (Request{Number: number}).Append(nil); !bytes.Equal(again, unhex(t, wire)) {
+		if again := (Request{Number: number}).Append(nil); !bytes.Equal(again, wiretest.Hex(t, wire)) {
 			t.Errorf("wrote % x", again)
 		}
 	}
-	answer := unhex(t, "01 01 00 00 6B 00 80 04 08 00 00 00 00000000 02000000")
+	answer := wiretest.Hex(t, "01 01 00 00 6B 00 80 04 08 00 00 00 00000000 02000000")
 	got, err := ParseResponse(answer)
 	if err != nil || got.Number != GetControlMode.Number || got.Status != 0 || !bytes.Equal(got.Data, []byte{2, 0, 0, 0}) {
 		t.Errorf("got %+v, %v", got, err)
@@ -75,7 +67,7 @@ func TestHeader(t *testing.T) {
 		{"version", "01 02 00 00 6B 00 80 04 04 00 00 00 00000000", ErrProtocol},
 		{"a request", "01 01 00 00 6B 00 00 04 04 00 00 00 00000000", ErrProtocol},
 	} {
-		if _, err := ParseResponse(unhex(t, tt.wire)); !errors.Is(err, tt.want) {
+		if _, err := ParseResponse(wiretest.Hex(t, tt.wire)); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
 	}
@@ -172,7 +164,7 @@ func unhexGUID(s string) guid.GUID {
 func TestData(t *testing.T) {
 	for _, tt := range table() {
 		t.Run(tt.name, func(t *testing.T) {
-			wire := unhex(t, tt.wire)
+			wire := wiretest.Hex(t, tt.wire)
 			got, err := tt.parse(wire)
 			if err != nil || !reflect.DeepEqual(got, tt.want) {
 				t.Fatalf("got %+v, %v; want %+v", got, err, tt.want)
@@ -249,12 +241,12 @@ func TestCIRALog(t *testing.T) {
 // What other programs and real firmware write otherwise than we do.
 func TestOtherForms(t *testing.T) {
 	for _, wire := range []string{"0c00" + ascii("example.com\x00"), "0b00" + ascii("example.com")} { // LMS counts a NUL
-		if got, err := SetHostFQDN.ParseRequest(unhex(t, wire)); got != "example.com" || err != nil {
+		if got, err := SetHostFQDN.ParseRequest(wiretest.Hex(t, wire)); got != "example.com" || err != nil {
 			t.Errorf("got %q, %v", got, err)
 		}
 	}
 	// Handles are padded to 33.
-	if got, err := EnumerateHashHandles.ParseResponse(unhex(t, "01000000 05000000"+zeros(4*32))); !reflect.DeepEqual(got, Handles{5}) || err != nil {
+	if got, err := EnumerateHashHandles.ParseResponse(wiretest.Hex(t, "01000000 05000000"+zeros(4*32))); !reflect.DeepEqual(got, Handles{5}) || err != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
 	// MeshCentral's forms of StartConfigurationHBased.
@@ -266,13 +258,13 @@ func TestOtherForms(t *testing.T) {
 		{"03" + hash + "01000000 00000000", HostBased{SHA384, bytes.Repeat([]byte{0x5a}, 48), true, nil}},
 		{"03" + hash + "00000000 01000000" + padded("example.com", 320), HostBased{SHA384, bytes.Repeat([]byte{0x5a}, 48), false, []string{"example.com"}}},
 	} {
-		got, err := StartConfigurationHBased.ParseRequest(unhex(t, tt.wire))
+		got, err := StartConfigurationHBased.ParseRequest(wiretest.Hex(t, tt.wire))
 		if err != nil || !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("got %+v, %v; want %+v", got, err, tt.want)
 		}
 	}
 	// Unprovision may answer with a state, which nobody needs.
-	if _, err := Unprovision.ParseResponse(unhex(t, "00000000")); err != nil {
+	if _, err := Unprovision.ParseResponse(wiretest.Hex(t, "00000000")); err != nil {
 		t.Error(err)
 	}
 }
@@ -289,7 +281,7 @@ func TestLimits(t *testing.T) {
 		{"addresses", func(b []byte) error { _, err := GetIPv6Status.ParseResponse(b); return err }, zeros(138) + "ffffffff"},
 		{"host based", func(b []byte) error { _, err := StartConfigurationHBased.ParseRequest(b); return err }, zeros(74)},
 	} {
-		if err := tt.parse(unhex(t, tt.wire)); !errors.Is(err, ErrLength) {
+		if err := tt.parse(wiretest.Hex(t, tt.wire)); !errors.Is(err, ErrLength) {
 			t.Errorf("%s: got %v", tt.name, err)
 		}
 	}
@@ -343,7 +335,7 @@ func TestNames(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, tt := range table() {
-		f.Add(unhex(f, tt.wire))
+		f.Add(wiretest.Hex(f, tt.wire))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ParseRequest(b)
@@ -516,7 +508,7 @@ func TestMuxRefuses(t *testing.T) {
 		{"cut header", "01010000", "01010000 00008000 04000000 04000000"},
 		{"empty", "", "01010000 00008000 04000000 04000000"},
 	} {
-		if got := m.Answer(t.Context(), unhex(t, tt.wire)); !bytes.Equal(got, unhex(t, tt.want)) {
+		if got := m.Answer(t.Context(), wiretest.Hex(t, tt.wire)); !bytes.Equal(got, wiretest.Hex(t, tt.want)) {
 			t.Errorf("%s: got % x, want %s", tt.name, got, tt.want)
 		}
 	}

@@ -2,24 +2,17 @@ package apf
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/guid"
 )
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+var unhex = wiretest.Hex
 
 // parse calls the parser of a kind.
 func parse(kind Kind, b []byte, hasPort bool) (m message, rest []byte, err error) {

@@ -3,23 +3,15 @@ package asset
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"os"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
-)
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+	"github.com/outband/outband/internal/wiretest"
+)
 
 func unbase64(t testing.TB, s string) []byte {
 	t.Helper()
@@ -110,7 +102,7 @@ var intel = []struct {
 func TestVPro(t *testing.T) {
 	for _, tt := range intel {
 		t.Run(tt.name, func(t *testing.T) {
-			wire := append(unhex(t, tt.wire), 0, 0)
+			wire := append(wiretest.Hex(t, tt.wire), 0, 0)
 			s, rest, err := ParseStructure(wire)
 			if err != nil || len(rest) != 0 || s.Type != TypeVPro {
 				t.Fatalf("%+v, %v", s, err)
@@ -136,7 +128,7 @@ func TestVPro(t *testing.T) {
 }
 
 func TestAMT(t *testing.T) {
-	wire := unhex(t, "82140C0024414D540101010101A5FF03000001000000")
+	wire := wiretest.Hex(t, "82140C0024414D540101010101A5FF03000001000000")
 	s, _, err := ParseStructure(wire)
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +141,7 @@ func TestAMT(t *testing.T) {
 		t.Errorf("wrote %x, %v; read %x", again, err, wire)
 	}
 	// AMT 6 with KVM off.
-	s, _, err = ParseStructure(unhex(t, "8214110024414D540101010101A51F02000000000000"))
+	s, _, err = ParseStructure(wiretest.Hex(t, "8214110024414D540101010101A51F02000000000000"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +238,7 @@ func TestRoundTrip(t *testing.T) {
 func FuzzParseTable(f *testing.F) {
 	f.Add(readTable(f))
 	for _, tt := range intel {
-		f.Add(append(unhex(f, tt.wire), 0, 0))
+		f.Add(append(wiretest.Hex(f, tt.wire), 0, 0))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		table, err := ParseTable(b)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/outband/outband/internal/wiretest"
 )
 
 // One row at least for each layout, and for each branch in one.
@@ -88,7 +90,7 @@ var samples = []struct {
 func TestSamples(t *testing.T) {
 	covered := map[EventID]bool{}
 	for _, tt := range samples {
-		data := unhex(t, tt.data)
+		data := wiretest.Hex(t, tt.data)
 		covered[tt.id] = true
 		if got := (Record{ID: tt.id, Data: data}).Text(); got != tt.want {
 			t.Errorf("%06x %s:\ngot  %s\nwant %s", uint32(tt.id), tt.data, got, tt.want)
@@ -162,7 +164,7 @@ func TestDataRoundTrip(t *testing.T) {
 
 func FuzzFields(f *testing.F) {
 	for _, tt := range samples {
-		f.Add(uint32(tt.id), unhex(f, tt.data))
+		f.Add(uint32(tt.id), wiretest.Hex(f, tt.data))
 	}
 	f.Fuzz(func(t *testing.T, id uint32, data []byte) {
 		fields, err := Fields(EventID(id), data)

@@ -3,23 +3,15 @@ package auditlog
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
-)
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+	"github.com/outband/outband/internal/wiretest"
+)
 
 // Recorded: device-management-toolkit/go-wsman-messages, AMT_AuditLog ReadRecords.
 const recorded = "ABMAAAI/9M1uAgAQAAwAAAAoBZkADAAAACQFlA=="
@@ -49,7 +41,7 @@ var records = []struct {
 func TestRecords(t *testing.T) {
 	for _, tt := range records {
 		t.Run(tt.name, func(t *testing.T) {
-			wire := unhex(t, tt.wire)
+			wire := wiretest.Hex(t, tt.wire)
 			got, rest, err := Parse(append(bytes.Clone(wire), "next"...))
 			if err != nil || string(rest) != "next" {
 				t.Fatalf("%v, %q left", err, rest)
@@ -68,7 +60,7 @@ func TestRecords(t *testing.T) {
 			}
 		})
 	}
-	if !bytes.Equal(recordedOctets(t), unhex(t, records[0].wire)) {
+	if !bytes.Equal(recordedOctets(t), wiretest.Hex(t, records[0].wire)) {
 		t.Error("the first is not the recorded one")
 	}
 	r, _, err := Parse(recordedOctets(t))
@@ -78,7 +70,7 @@ func TestRecords(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	wire := unhex(t, "00120004 04 05 61646d696e 65984e5f 00 00 00")
+	wire := wiretest.Hex(t, "00120004 04 05 61646d696e 65984e5f 00 00 00")
 	if r, rest, err := Parse(wire); !errors.Is(err, ErrUnknown) || len(rest) != len(wire) || r.ID != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -111,7 +103,7 @@ func TestSIDText(t *testing.T) {
 		"":                                 "",
 		"01010000000000051200000020020000": "01010000000000051200000020020000",
 	} {
-		if got := SIDText(unhex(t, wire)); got != want {
+		if got := SIDText(wiretest.Hex(t, wire)); got != want {
 			t.Errorf("%s: %s, want %s", wire, got, want)
 		}
 	}
@@ -148,7 +140,7 @@ func TestRoundTrip(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(recordedOctets(f))
 	for _, tt := range records {
-		f.Add(unhex(f, tt.wire))
+		f.Add(wiretest.Hex(f, tt.wire))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, rest, err := Parse(b)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -179,7 +180,7 @@ func (f *File) Write(w io.Writer) error {
 	if f.Version != "" {
 		o.text("version", f.Version)
 	}
-	for _, name := range sortedKeys(f.Rest) {
+	for _, name := range slices.Sorted(maps.Keys(f.Rest)) {
 		if slices.Contains([]string{"format", "host", "taken", "version", "absent", "instances"}, name) || !json.Valid(f.Rest[name]) {
 			return fmt.Errorf("dump: member %q cannot be written", name)
 		}
@@ -217,13 +218,4 @@ func (f *File) Write(w io.Writer) error {
 	out.WriteByte('\n')
 	_, err := w.Write(out.Bytes())
 	return err
-}
-
-func sortedKeys(m map[string]json.RawMessage) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

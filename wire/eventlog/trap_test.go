@@ -2,32 +2,22 @@ package eventlog
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/guid"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // Made by hand from the tables of the PET format: an agent expired, as Intel's guide describes the trap.
 const agentTrap = "13aee355d2bfbb6117a088aedd7037ea 0007 30e0b800 003c 58 58 01 ff ff 26 00 aa706cd43b859808 ff 00000157 0000 c1"
 
 func TestTrap(t *testing.T) {
 	const specific = 0x12<<16 | 0x0a<<8
-	wire := unhex(t, agentTrap)
+	wire := wiretest.Hex(t, agentTrap)
 	got, err := ParseTrap(specific, wire)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +72,7 @@ func TestTrapRoundTrip(t *testing.T) {
 }
 
 func FuzzParseTrap(f *testing.F) {
-	f.Add(uint32(0x120a00), unhex(f, agentTrap))
+	f.Add(uint32(0x120a00), wiretest.Hex(f, agentTrap))
 	f.Fuzz(func(t *testing.T, specific uint32, b []byte) {
 		trap, err := ParseTrap(specific, b)
 		if err != nil {

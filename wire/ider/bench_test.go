@@ -2,34 +2,16 @@ package ider
 
 import (
 	"fmt"
-	"net"
 	"testing"
-)
 
-// loopback returns both ends of a TCP connection, with TCP_NODELAY as Go has it.
-func loopback(b *testing.B) (net.Conn, net.Conn) {
-	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	far, err := l.Accept()
-	if err != nil {
-		b.Fatal(err)
-	}
-	return near, far
-}
+	"github.com/outband/outband/internal/wiretest"
+)
 
 // Reads of a CD, one command after the other, in pieces of 8 KiB as the protocol has it.
 func BenchmarkRead(b *testing.B) {
 	for _, size := range []int{2 << 10, 64 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			near, far := loopback(b)
+			near, far := wiretest.Loopback(b)
 			s, d := ends(b, b.Context(), near, far, Options{CD: medium(noise(16 << 20))}, DeviceOptions{Settle: 1})
 			defer d.Close()
 			defer s.Close()

@@ -2,27 +2,16 @@ package ider
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
-	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/redir"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// unhex reads hex with blanks between.
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // again makes of a parser one that writes again what it has read.
 func again[M message](parse func([]byte) (M, []byte, error)) func([]byte) ([]byte, []byte, error) {
@@ -72,7 +61,7 @@ var messages = []struct{ name, parser, wire string }{
 func TestMessages(t *testing.T) {
 	for _, tt := range messages {
 		t.Run(tt.name, func(t *testing.T) {
-			wire, parse := unhex(t, tt.wire), parsers[tt.parser]
+			wire, parse := wiretest.Hex(t, tt.wire), parsers[tt.parser]
 			got, rest, err := parse(append(bytes.Clone(wire), 0x77))
 			if err != nil || !bytes.Equal(got, wire) || !bytes.Equal(rest, []byte{0x77}) {
 				t.Fatalf("wrote % x, rest % x, %v; read % x", got, rest, err, wire)
@@ -95,16 +84,16 @@ func TestMessages(t *testing.T) {
 }
 
 func TestParsed(t *testing.T) {
-	c, _, err := ParseCommand(unhex(t, "50000000 02000000 00 01 00 00 0008 b0 a0 28000000001000000100 0000"))
+	c, _, err := ParseCommand(wiretest.Hex(t, "50000000 02000000 00 01 00 00 0008 b0 a0 28000000001000000100 0000"))
 	if err != nil || c.Drive() != CD || !c.DMA() || c.ByteCount != 2048 || c.ATA != ataPacket || c.CDB[0] != scsiRead10 {
 		t.Errorf("command: %+v, %v", c, err)
 	}
-	e, _, err := ParseCommandEnd(unhex(t, "51000002 02000000 000000000000000000000000 87 70 03 000000 a0 51 072700"))
+	e, _, err := ParseCommandEnd(wiretest.Hex(t, "51000002 02000000 000000000000000000000000 87 70 03 000000 a0 51 072700"))
 	if err != nil || !e.Failed() || e.Sense != SenseProtected || e != End(2, Floppy, SenseProtected) {
 		t.Errorf("command end: %+v, %v", e, err)
 	}
 	// amtterm fills the byte count only for DMA, and the mask the other way round.
-	d, _, err := ParseDataToHost(unhex(t, "54000003 05000000 00 0200 00 b4 00 02 00 0200 b0 58 85000300 0000b050 000000 000000 0102"))
+	d, _, err := ParseDataToHost(wiretest.Hex(t, "54000003 05000000 00 0200 00 b4 00 02 00 0200 b0 58 85000300 0000b050 000000 000000 0102"))
 	if err != nil || !d.DMA || !d.Last || d.Drive != CD || !bytes.Equal(d.Data, []byte{1, 2}) {
 		t.Errorf("data: %+v, %v", d, err)
 	}
@@ -115,7 +104,7 @@ func TestParsed(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, m := range messages {
-		f.Add(unhex(f, m.wire))
+		f.Add(wiretest.Hex(f, m.wire))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := Length(b)
@@ -139,7 +128,7 @@ func FuzzParse(f *testing.F) {
 
 // Anything may arrive in any order at a console.
 func FuzzStep(f *testing.F) {
-	f.Add(unhex(f, "41000000 00000000 0100 0c00 00000000 0020 0020 00 00 000000 57010000 00 49000000 01000000 03 01000000 46000000 02000000 01 50000000 03000000 00 01 00 00 0008 b0 a0 28000000001000000100 0000"))
+	f.Add(wiretest.Hex(f, "41000000 00000000 0100 0c00 00000000 0020 0020 00 00 000000 57010000 00 49000000 01000000 03 01000000 46000000 02000000 01 50000000 03000000 00 01 00 00 0008 b0 a0 28000000001000000100 0000"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := console{state: openSent}
 		for {

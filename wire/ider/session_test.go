@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/redir"
 )
 
@@ -48,19 +49,6 @@ func noise(n int) []byte {
 }
 
 func medium(b []byte) *Medium { return &Medium{Image: bytes.NewReader(b), Size: int64(len(b))} }
-
-// oneByte reads and writes byte by byte.
-type oneByte struct{ net.Conn }
-
-func (c oneByte) Read(p []byte) (int, error) { return c.Conn.Read(p[:1]) }
-func (c oneByte) Write(p []byte) (n int, err error) {
-	for i := range p {
-		if _, err := c.Conn.Write(p[i : i+1]); err != nil {
-			return i, err
-		}
-	}
-	return len(p), nil
-}
 
 // ends opens a session over the two ends of a connection.
 func ends(t testing.TB, ctx context.Context, a, b net.Conn, o Options, do DeviceOptions) (*Session, *Device) {
@@ -105,7 +93,7 @@ func TestReadBothDrives(t *testing.T) {
 		{"PIO", func(c net.Conn) net.Conn { return c }, DeviceOptions{}, 0},
 		{"DMA", func(c net.Conn) net.Conn { return c }, DeviceOptions{DMA: true}, 0},
 		{"read ahead", func(c net.Conn) net.Conn { return c }, DeviceOptions{}, 20000},
-		{"byte by byte", func(c net.Conn) net.Conn { return oneByte{c} }, DeviceOptions{}, 0},
+		{"byte by byte", wiretest.Bytewise, DeviceOptions{}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -490,7 +478,7 @@ func TestConsoleFaults(t *testing.T) {
 					if _, err := b.Read(buf); err != nil {
 						return
 					}
-					b.Write(unhex(t, answer))
+					b.Write(wiretest.Hex(t, answer))
 				}
 			}()
 			s, err := Open(t.Context(), redir.NewConn(a), Options{})
@@ -530,9 +518,9 @@ func TestConsoleTimes(t *testing.T) {
 		defer b.Close()
 		go func() {
 			b.Read(make([]byte, 100))
-			b.Write(unhex(t, openReply))
+			b.Write(wiretest.Hex(t, openReply))
 			b.Read(make([]byte, 100))
-			b.Write(unhex(t, enabled))
+			b.Write(wiretest.Hex(t, enabled))
 			io.Copy(io.Discard, b)
 		}()
 		s, err := Open(t.Context(), redir.NewConn(a), Options{})
@@ -571,11 +559,11 @@ func TestDeviceFaults(t *testing.T) {
 			wg.Go(func() {
 				wire, later := strings.CutPrefix(tt.wire, open)
 				if later {
-					a.Write(unhex(t, open))
+					a.Write(wiretest.Hex(t, open))
 					io.ReadFull(a, make([]byte, openReplyLen))
 				}
 				wg.Go(func() { io.Copy(io.Discard, a) })
-				a.Write(unhex(t, wire)) // a machine that has had enough closes: no matter
+				a.Write(wiretest.Hex(t, wire)) // a machine that has had enough closes: no matter
 				if tt.err != redir.ErrOpcode {
 					a.Close()
 				}
@@ -629,15 +617,15 @@ func TestDeviceLenient(t *testing.T) {
 		})
 		var d *Device
 		wg.Go(func() { d, _ = Accept(t.Context(), redir.NewConn(b), DeviceOptions{}) })
-		a.Write(unhex(t, "40000000 00000000 1027 0000 ffff 01000000"))
+		a.Write(wiretest.Hex(t, "40000000 00000000 1027 0000 ffff 01000000"))
 		time.Sleep(time.Millisecond)
-		a.Write(unhex(t, "48000000 05000000 03 11000000"))
+		a.Write(wiretest.Hex(t, "48000000 05000000 03 11000000"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if d.Err() != nil || !d.Enabled() || bytes.Count(ops, []byte{opPong}) != 0 || bytes.Count(ops, []byte{opPing}) < 5 {
 			t.Errorf("% x, %v", ops, d.Err())
 		}
-		a.Write(unhex(t, "44000000 05000000 48000000 06000000 02"))
+		a.Write(wiretest.Hex(t, "44000000 05000000 48000000 06000000 02"))
 		synctest.Wait()
 		if !bytes.HasSuffix(ops, []byte{opPong, opFeaturesReply}) {
 			t.Errorf("% x", ops)

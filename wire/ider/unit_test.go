@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"testing"
+
+	"github.com/outband/outband/internal/wiretest"
 )
 
 // blank is an image of zeros of any size.
@@ -124,7 +126,7 @@ func TestCommands(t *testing.T) {
 				t.Fatal(err)
 			}
 			var cdb [12]byte
-			copy(cdb[:], unhex(t, tt.cdb))
+			copy(cdb[:], wiretest.Hex(t, tt.cdb))
 			r := u.command(&cdb)
 			got := hex.EncodeToString(r.data)
 			switch {

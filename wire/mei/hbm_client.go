@@ -108,7 +108,7 @@ func (m ClientUnmapReply) Append(b []byte) []byte {
 
 // The messages of power gating, since HBM 1.1: the host lets the ME sleep, and the ME says when it is awake again.
 
-// GateEntryRequest, by the host: nothing will come for a while.
+// GateEntryRequest is by the host: nothing will come for a while.
 type GateEntryRequest struct{}
 
 func (m GateEntryRequest) Append(b []byte) []byte { return append(b, cmdGateEntry, 0, 0, 0) }
@@ -118,7 +118,7 @@ type GateEntryReply struct{}
 
 func (m GateEntryReply) Append(b []byte) []byte { return append(b, cmdGateEntry|answer, 0, 0, 0) }
 
-// GateExitRequest, by the ME: it is awake, or wants to be.
+// GateExitRequest is by the ME: it is awake, or wants to be.
 type GateExitRequest struct{}
 
 func (m GateExitRequest) Append(b []byte) []byte { return append(b, cmdGateExit, 0, 0, 0) }

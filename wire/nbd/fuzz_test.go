@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"testing"
+
+	"github.com/outband/outband/internal/wiretest"
 )
 
 // Whatever a client says, the server ends, and touches nothing beyond its disk.
@@ -13,7 +15,7 @@ func FuzzServe(f *testing.F) {
 		"00000001 49484156454f5054 00000001 00000000 25609513 0000 0001 0000000000000001 0000000000000010 00000002 abcd 25609513 0000 0002 0000000000000001 0000000000000010 00000002",
 		"00000003 49484156454f5054 00000003 00000000 49484156454f5054 00000006 00000006 00000000 0000",
 	} {
-		f.Add(unhex(f, text))
+		f.Add(wiretest.Hex(f, text))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		disk := &memory{data: make([]byte, 4096)}
@@ -36,7 +38,7 @@ func FuzzConnect(f *testing.F) {
 		greeting + "0003e889045565a9 00000007 00000003 0000000c 0000 0000000000011800 0007 0003e889045565a9 00000007 00000003 0000000e 0003 00000800 00001000 02000000" +
 			"0003e889045565a9 00000007 00000001 00000000 67446698 00000000 0000000000000001 00000000",
 	} {
-		f.Add(unhex(f, text))
+		f.Add(wiretest.Hex(f, text))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		c, err := Connect(context.Background(), &script{in: bytes.NewReader(in)}, "")

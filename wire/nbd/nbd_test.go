@@ -3,7 +3,6 @@ package nbd
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/outband/outband/internal/wiretest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -169,8 +170,8 @@ func TestNegotiation(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			conn, _ := serve(t, Export{Name: "cd", Disk: disk, ReadOnly: true, BlockSize: 2048})
-			want := unhex(t, greeting+tt.out)
-			go conn.Write(unhex(t, tt.in))
+			want := wiretest.Hex(t, greeting+tt.out)
+			go conn.Write(wiretest.Hex(t, tt.in))
 			got := make([]byte, len(want))
 			if n, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("%v\n got %x\nwant %x", err, got[:n], want)
@@ -198,7 +199,7 @@ func TestBadClients(t *testing.T) {
 		{"endless options", "00000003" + strings.Repeat("49484156454f5054 00000063 00000000", maxOptions), ErrTooLong},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := Serve(t.Context(), &script{in: bytes.NewReader(unhex(t, tt.in))}, Export{Disk: &memory{data: make([]byte, 512)}})
+			err := Serve(t.Context(), &script{in: bytes.NewReader(wiretest.Hex(t, tt.in))}, Export{Disk: &memory{data: make([]byte, 512)}})
 			if !errors.Is(err, tt.want) || tt.want == nil && err != nil {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
@@ -235,12 +236,3 @@ type script struct {
 func (s *script) Read(p []byte) (int, error)  { return s.in.Read(p) }
 func (s *script) Write(p []byte) (int, error) { return s.out.Write(p) }
 func (s *script) Close() error                { return nil }
-
-func unhex(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}

@@ -200,8 +200,8 @@ func (s *server) carryOut(e *Export, q Request) error {
 }
 
 // inside tells whether a command keeps to the disk and to what one command may move.
-func (q *Request) inside(size int64) bool {
-	return q.Length <= MaxData && q.Offset <= uint64(size) && uint64(q.Length) <= uint64(size)-q.Offset
+func (m *Request) inside(size int64) bool {
+	return m.Length <= MaxData && m.Offset <= uint64(size) && uint64(m.Length) <= uint64(size)-m.Offset
 }
 
 func (s *server) read(e *Export, q Request) error {

@@ -93,13 +93,30 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// What was read is read again as it was, once it is written; times are cut to microseconds.
 func FuzzRead(f *testing.F) {
 	f.Add(capture(binary.LittleEndian, magicMicro, 1, 3))
 	f.Add(capture(binary.BigEndian, magicNano, 1, 3))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		r, err := NewReader(bytes.NewReader(file))
 		for err == nil {
-			_, _, err = r.Next()
+			var frame []byte
+			var at time.Time
+			if frame, at, err = r.Next(); err != nil {
+				break
+			}
+			var again bytes.Buffer
+			w, werr := NewWriter(&again)
+			if werr == nil {
+				werr = w.Write(frame, at)
+			}
+			r, rerr := NewReader(&again)
+			if werr != nil || rerr != nil {
+				t.Fatal(werr, rerr)
+			}
+			if got, when, err := r.Next(); err != nil || !bytes.Equal(got, frame) || !when.Equal(at.Truncate(time.Microsecond)) {
+				t.Fatalf("wrote %d octets of %v, read %d of %v, %v", len(frame), at, len(got), when, err)
+			}
 		}
 	})
 }

@@ -2,26 +2,16 @@ package pet
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"net/netip"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/eventlog"
 	"github.com/outband/outband/wire/guid"
 )
-
-func unhex(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func sample() eventlog.Trap {
 	r := eventlog.NewRecord(time.Unix(1_700_000_000, 0), eventlog.Intrusion, 0, eventlog.Critical, eventlog.SystemBoard, 1, 2, 3)
@@ -55,13 +45,13 @@ func TestRoundTrip(t *testing.T) {
 // Octets of RFC 1157's layout, put together by hand.
 func TestByHand(t *testing.T) {
 	const wire = "3030 020100 0406 7075626c6963 a423 0608 2b06010401827b01 4004 c0000207 020106 020103 4302 3039 3007 3005 0601 2b 0500"
-	got, err := Parse(unhex(t, wire))
+	got, err := Parse(wiretest.Hex(t, wire))
 	want := Trap{Community: "public", Enterprise: "1.3.6.1.4.1.379.1", Agent: netip.MustParseAddr("192.0.2.7"), Generic: 6, Specific: 3, Uptime: 12345,
 		Variables: []Variable{{Name: "1.3", Type: 5, Value: []byte{}}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, %v; want %+v", got, err, want)
 	}
-	if again, err := got.Append(nil); err != nil || !bytes.Equal(again, unhex(t, wire)) {
+	if again, err := got.Append(nil); err != nil || !bytes.Equal(again, wiretest.Hex(t, wire)) {
 		t.Errorf("wrote %x, %v", again, err)
 	}
 	if _, err := got.Event(); !errors.Is(err, ErrNotPET) {
@@ -81,7 +71,7 @@ func TestRefused(t *testing.T) {
 		"an empty number":   "3002 0200",
 		"a negative length": "30ff",
 	} {
-		if _, err := Parse(unhex(t, wire)); !errors.Is(err, ErrFormat) {
+		if _, err := Parse(wiretest.Hex(t, wire)); !errors.Is(err, ErrFormat) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -103,7 +93,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add([]byte{0x30, 0x80})
-	f.Add(unhex(f, "30300201000406 7075626c6963a42306082b06010401827b014004c00002070201060201034302303930073005 06012b0500"))
+	f.Add(wiretest.Hex(f, "30300201000406 7075626c6963a42306082b06010401827b014004c00002070201060201034302303930073005 06012b0500"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := Parse(b)
 		if err != nil {

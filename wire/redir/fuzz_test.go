@@ -2,6 +2,8 @@ package redir
 
 import (
 	"testing"
+
+	"github.com/outband/outband/internal/wiretest"
 )
 
 // FuzzGate has a console say anything at all: nobody is let in who does not know the password.
@@ -10,7 +12,7 @@ func FuzzGate(f *testing.F) {
 		"10000000534f4c20 130000000000000000 " + vectorFirst, "1001000049444552 1300000004000000 00 12000000",
 		"100100004b564d52 130000000200000000", "10000000534f4c20 1300000001 08000000 0561646d696e 0178",
 	} {
-		f.Add(unhex(f, s))
+		f.Add(wiretest.Hex(f, s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		g := &gate{server: newServer(), state: wantStart}

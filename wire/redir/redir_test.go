@@ -9,20 +9,11 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/digest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// unhex reads hex with blanks between.
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // The exchange of spec redirection.md section 4.3, whose hashes were computed with an independent MD5.
 const (
@@ -65,7 +56,7 @@ func TestMessages(t *testing.T) {
 		{"success", "14000000 04 00000000", parseAuthReply},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wire := unhex(t, tt.wire)
+			wire := wiretest.Hex(t, tt.wire)
 			again, rest, err := tt.parse(append(bytes.Clone(wire), 0x77))
 			if err != nil || !bytes.Equal(again, wire) || !bytes.Equal(rest, []byte{0x77}) {
 				t.Fatalf("wrote % x, rest % x, %v; read % x", again, rest, err, wire)
@@ -105,18 +96,18 @@ func parseAuthReply(b []byte) ([]byte, []byte, error) {
 }
 
 func TestParsed(t *testing.T) {
-	if m, _, err := ParseStart(unhex(t, "10010000 4b564d52")); err != nil || m != (Start{Minor: 1, Kind: KVM}) {
+	if m, _, err := ParseStart(wiretest.Hex(t, "10010000 4b564d52")); err != nil || m != (Start{Minor: 1, Kind: KVM}) {
 		t.Errorf("start: %+v, %v", m, err)
 	}
-	m, _, err := ParseStartReply(unhex(t, "11000000 01 00 0b 08 57010000 00"))
+	m, _, err := ParseStartReply(wiretest.Hex(t, "11000000 01 00 0b 08 57010000 00"))
 	if err != nil || m.Major != 1 || m.Firmware != [2]uint8{11, 8} || m.Enterprise != EnterpriseIntel {
 		t.Errorf("start reply: %+v, %v", m, err)
 	}
 	// A refusal may be four bytes, and that is all there is to wait for.
-	if m, rest, err := ParseStartReply(unhex(t, "11020000")); err != nil || m.Status != StatusBusy || len(rest) != 0 {
+	if m, rest, err := ParseStartReply(wiretest.Hex(t, "11020000")); err != nil || m.Status != StatusBusy || len(rest) != 0 {
 		t.Errorf("refusal: %+v, rest %x, %v", m, rest, err)
 	}
-	if _, _, err := ParseAuth(unhex(t, "13000000 02 ffffffff")); !errors.Is(err, ErrTooLong) {
+	if _, _, err := ParseAuth(wiretest.Hex(t, "13000000 02 ffffffff")); !errors.Is(err, ErrTooLong) {
 		t.Errorf("4 GiB of data: %v", err)
 	}
 	if _, err := Length([]byte{0x7F}); !errors.Is(err, ErrOpcode) {
@@ -196,7 +187,7 @@ func FuzzParse(f *testing.F) {
 		"14000000000100000004", "130000000200000000", vectorFirst, "f0",
 		hex.EncodeToString(vectorChallenge()), hex.EncodeToString(Password{"admin", "x"}.Append(nil)),
 	} {
-		f.Add(unhex(f, s))
+		f.Add(wiretest.Hex(f, s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := Length(b)

@@ -9,10 +9,10 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/digest"
 )
 
@@ -24,19 +24,6 @@ func newServer() *Server {
 		},
 		Firmware: [2]uint8{12, 0},
 	}
-}
-
-// byByte lets only one byte through at a time, both ways.
-type byByte struct{ net.Conn }
-
-func (c byByte) Read(p []byte) (int, error) { return iotest.OneByteReader(c.Conn).Read(p) }
-func (c byByte) Write(p []byte) (n int, err error) {
-	for i := range p {
-		if _, err := c.Conn.Write(p[i : i+1]); err != nil {
-			return i, err
-		}
-	}
-	return len(p), nil
 }
 
 // meet runs a console against a server.
@@ -67,7 +54,7 @@ func meet(t *testing.T, s *Server, kind Kind, o Options, wrap func(net.Conn) io.
 }
 
 func plain(c net.Conn) io.ReadWriteCloser   { return c }
-func slow(c net.Conn) io.ReadWriteCloser    { return byByte{c} }
+func slow(c net.Conn) io.ReadWriteCloser    { return wiretest.Bytewise(c) }
 func password(p string) Options             { return Options{Password: p} }
 func with(f func(*Server)) func() *Server   { return func() *Server { s := newServer(); f(s); return s } }
 func allow(status Status) func(Kind) Status { return func(Kind) Status { return status } }
@@ -178,7 +165,7 @@ func TestPasswordMethod(t *testing.T) {
 			s.Password = tt.enabled
 			g := &gate{server: s, state: wantLogin, kind: SOL}
 			reply, _, err := g.step(Auth{MethodPassword, tt.data}.Append(nil))
-			if err != nil || !bytes.Equal(reply, unhex(t, tt.want)) || (g.state == admitted) != tt.open {
+			if err != nil || !bytes.Equal(reply, wiretest.Hex(t, tt.want)) || (g.state == admitted) != tt.open {
 				t.Errorf("% x, %v, %s", reply, err, g.state)
 			}
 		})
@@ -206,7 +193,7 @@ func TestGateSteps(t *testing.T) {
 		}
 	}
 	// One console doubles the length byte of the URI in its first request.
-	doubled := unhex(t, `05 61646d696e 00 00 13 13 2f5265646972656374696f6e53657276696365 00 00 00 00`)
+	doubled := wiretest.Hex(t, `05 61646d696e 00 00 13 13 2f5265646972656374696f6e53657276696365 00 00 00 00`)
 	for range 5 {
 		r := step(Auth{MethodDigest, doubled})
 		if c, err := ParseChallenge(r.Data, MethodDigest); err != nil || r.Status != AuthFailure || c.Realm != vectorRealm || len(c.Nonce) != 32 {
@@ -299,7 +286,7 @@ func TestConsoleAgainst(t *testing.T) {
 					if _, err := b.Read(buf); err != nil {
 						return
 					}
-					b.Write(unhex(t, answer)) // a console that has had enough closes: no matter
+					b.Write(wiretest.Hex(t, answer)) // a console that has had enough closes: no matter
 				}
 			})
 			conn, err := Open(t.Context(), a, SOL, tt.o)
@@ -386,7 +373,7 @@ func TestConnKeepsTheRest(t *testing.T) {
 	c := NewConn(struct {
 		io.Reader
 		io.WriteCloser
-	}{bytes.NewReader(append(unhex(t, "14000000 04 00000000"), "RFB 004.000\n"...)), nil})
+	}{bytes.NewReader(append(wiretest.Hex(t, "14000000 04 00000000"), "RFB 004.000\n"...)), nil})
 	if m, err := c.Next(Length); err != nil || len(m) != 9 {
 		t.Fatalf("% x, %v", m, err)
 	}

@@ -2,20 +2,11 @@ package rmcp
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
-	"strings"
 	"testing"
-)
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+	"github.com/outband/outband/internal/wiretest"
+)
 
 func TestPing(t *testing.T) {
 	for _, tt := range []struct {
@@ -36,7 +27,7 @@ func TestPing(t *testing.T) {
 		{"data announced, not there", "0600ff06 000011be 80 2a 00 04", PresencePing{}, ErrShort},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wire := unhex(t, tt.wire)
+			wire := wiretest.Hex(t, tt.wire)
 			got, err := ParsePing(wire)
 			if got != tt.want || !errors.Is(err, tt.err) {
 				t.Fatalf("got %+v, %v; want %+v, %v", got, err, tt.want, tt.err)
@@ -76,7 +67,7 @@ func TestPong(t *testing.T) {
 		{"a ping", "0600ff06 000011be 80 01 00 00", Pong{}, AMT{}, false, ErrOther},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wire := unhex(t, tt.wire)
+			wire := wiretest.Hex(t, tt.wire)
 			got, err := ParsePong(wire)
 			if got != tt.want || !errors.Is(err, tt.err) {
 				t.Fatalf("got %+v, %v; want %+v, %v", got, err, tt.want, tt.err)
@@ -123,10 +114,10 @@ func TestMeshCentralReads(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(unhex(f, "06000006000011be802a0000"))
-	f.Add(unhex(f, "06000086"))
-	f.Add(unhex(f, "0600ff06000011be402a00100000015742619502012000000000000000"))
-	f.Add(unhex(f, "0600ff06000011be400100100000015742610002012010010000000000"))
+	f.Add(wiretest.Hex(f, "06000006000011be802a0000"))
+	f.Add(wiretest.Hex(f, "06000086"))
+	f.Add(wiretest.Hex(f, "0600ff06000011be402a00100000015742619502012000000000000000"))
+	f.Add(wiretest.Hex(f, "0600ff06000011be400100100000015742610002012010010000000000"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := ParsePing(b); err == nil {
 			if again, err := ParsePing(m.Append(nil)); again != m || err != nil {

@@ -17,7 +17,7 @@ package soap
 
 import "strings"
 
-// Namespace of SOAP 1.1 envelopes.
+// NSEnvelope is the namespace of SOAP 1.1 envelopes.
 const NSEnvelope = "http://schemas.xmlsoap.org/soap/envelope/"
 
 // ContentType is that of calls and answers.

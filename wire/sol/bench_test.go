@@ -4,33 +4,16 @@ import (
 	"io"
 	"net"
 	"testing"
-)
 
-// loopback returns both ends of a TCP connection.
-func loopback(b *testing.B) (net.Conn, net.Conn) {
-	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	far, err := l.Accept()
-	if err != nil {
-		b.Fatal(err)
-	}
-	return near, far
-}
+	"github.com/outband/outband/internal/wiretest"
+)
 
 var transports = []struct {
 	name string
-	pair func(*testing.B) (net.Conn, net.Conn)
+	pair func(testing.TB) (near, far net.Conn)
 }{
-	{"pipe", func(*testing.B) (net.Conn, net.Conn) { return net.Pipe() }},
-	{"loopback", loopback},
+	{"pipe", func(testing.TB) (near, far net.Conn) { return net.Pipe() }},
+	{"loopback", wiretest.Loopback},
 }
 
 // One key is pressed, the host echoes it, the console shows it.

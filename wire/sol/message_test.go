@@ -2,27 +2,16 @@ package sol
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
-	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/redir"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// unhex reads hex with blanks between.
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // parsers, each of which writes again what it has read.
 var parsers = map[string]func([]byte) (again, rest []byte, err error){
@@ -64,7 +53,7 @@ var messages = []struct{ name, parser, wire string }{
 func TestMessages(t *testing.T) {
 	for _, tt := range messages {
 		t.Run(tt.name, func(t *testing.T) {
-			wire, parse := unhex(t, tt.wire), parsers[tt.parser]
+			wire, parse := wiretest.Hex(t, tt.wire), parsers[tt.parser]
 			again, rest, err := parse(append(bytes.Clone(wire), 0x77))
 			if err != nil || !bytes.Equal(again, wire) || !bytes.Equal(rest, []byte{0x77}) {
 				t.Fatalf("wrote % x, rest % x, %v; read % x", again, rest, err, wire)
@@ -87,11 +76,11 @@ func TestMessages(t *testing.T) {
 }
 
 func TestParsed(t *testing.T) {
-	start, _, err := ParseStart(unhex(t, messages[1].wire))
+	start, _, err := ParseStart(wiretest.Hex(t, messages[1].wire))
 	if want := (Settings{MaxTxBuffer: 1000, TxBufferTimeout: 100, RxTimeout: 10000, Heartbeat: 5000}); err != nil || start.Settings != want {
 		t.Errorf("got %+v, %v; want %+v", start.Settings, err, want)
 	}
-	start, _, err = ParseStart(unhex(t, messages[0].wire))
+	start, _, err = ParseStart(wiretest.Hex(t, messages[0].wire))
 	if want := (Settings{10000, 100, 0, 10000, 100, 0}); err != nil || start.Settings != want || start.Sequence != 1 {
 		t.Errorf("got %+v, %v; want %+v", start, err, want)
 	}
@@ -100,11 +89,11 @@ func TestParsed(t *testing.T) {
 		{"29000000 00000000 00 00", "off"},
 		{"29000000 00000000 04 1f", "break powered output lost input lost loopback test mode"},
 	} {
-		if line, _, err := ParseLine(unhex(t, tt.wire)); err != nil || line.String() != tt.want {
+		if line, _, err := ParseLine(wiretest.Hex(t, tt.wire)); err != nil || line.String() != tt.want {
 			t.Errorf("%s: %v, %v, want %s", tt.wire, line, err, tt.want)
 		}
 	}
-	data, _, err := ParseData(unhex(t, "2a000000 01000000 0500 1b5b324a3e"))
+	data, _, err := ParseData(wiretest.Hex(t, "2a000000 01000000 0500 1b5b324a3e"))
 	if err != nil || !data.FromHost || string(data.Bytes) != "\x1b[2J>" {
 		t.Errorf("%+v, %v", data, err)
 	}
@@ -115,7 +104,7 @@ func TestParsed(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, m := range messages {
-		f.Add(unhex(f, m.wire))
+		f.Add(wiretest.Hex(f, m.wire))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := Length(b)
@@ -141,8 +130,8 @@ func FuzzParse(f *testing.F) {
 func FuzzSteps(f *testing.F) {
 	var all []byte
 	for _, m := range messages {
-		f.Add(unhex(f, m.wire))
-		all = append(all, unhex(f, m.wire)...)
+		f.Add(wiretest.Hex(f, m.wire))
+		all = append(all, wiretest.Hex(f, m.wire)...)
 	}
 	f.Add(all)
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/redir"
 )
 
@@ -38,19 +39,6 @@ func pair(t testing.TB, o Options, do DeviceOptions) (*Session, *Device) {
 	return s, d
 }
 
-// oneByte reads and writes byte by byte.
-type oneByte struct{ net.Conn }
-
-func (c oneByte) Read(p []byte) (int, error) { return c.Conn.Read(p[:1]) }
-func (c oneByte) Write(p []byte) (n int, err error) {
-	for i := range p {
-		if _, err := c.Conn.Write(p[i : i+1]); err != nil {
-			return i, err
-		}
-	}
-	return len(p), nil
-}
-
 func want(t *testing.T, r io.Reader, text string) {
 	t.Helper()
 	got := make([]byte, len(text))
@@ -62,7 +50,7 @@ func want(t *testing.T, r io.Reader, text string) {
 func TestBothWays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
-		s, d := ends(t, t.Context(), oneByte{a}, oneByte{b}, Options{}, DeviceOptions{})
+		s, d := ends(t, t.Context(), wiretest.Bytewise(a), wiretest.Bytewise(b), Options{}, DeviceOptions{})
 		long := string(bytes.Repeat([]byte("0123456789abcdef"), 5000))
 		var wg sync.WaitGroup
 		wg.Go(func() { io.WriteString(s, "help\r"); io.WriteString(s, long) })
@@ -208,7 +196,7 @@ func (r *raw) opcodes() []byte {
 
 func (r *raw) send(t *testing.T, wire string) {
 	t.Helper()
-	if _, err := r.Write(unhex(t, wire)); err != nil {
+	if _, err := r.Write(wiretest.Hex(t, wire)); err != nil {
 		t.Errorf("%s: %v", wire, err)
 	}
 }
@@ -337,7 +325,7 @@ func TestDeviceAnswers(t *testing.T) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for i, want := range []string{"25000000 09000000", "23000000 05000000"} {
-			if got := r.messages[2+i]; !bytes.Equal(got, unhex(t, want)) {
+			if got := r.messages[2+i]; !bytes.Equal(got, wiretest.Hex(t, want)) {
 				t.Errorf("% x, want %s", got, want)
 			}
 		}
@@ -381,7 +369,7 @@ func TestDeviceOverflows(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		a.Write(unhex(t, "20000000 01000000 1027 6400 0000 0000 0000 0000 00000000")) // no RxTimeout
+		a.Write(wiretest.Hex(t, "20000000 01000000 1027 6400 0000 0000 0000 0000 00000000")) // no RxTimeout
 		a.Read(make([]byte, startReplyLen))
 		a.Read(make([]byte, lineLen))
 		wg.Wait()
@@ -423,7 +411,7 @@ func startSession(t *testing.T, o Options) (*Session, *raw) {
 	a, b := net.Pipe()
 	r := newRaw(b)
 	var wg sync.WaitGroup
-	wg.Go(func() { r.Write(unhex(t, "21000000 01000000 0100 1000 1027 00000000 57010000 00")) })
+	wg.Go(func() { r.Write(wiretest.Hex(t, "21000000 01000000 0100 1000 1027 00000000 57010000 00")) })
 	s, err := Open(t.Context(), redir.NewConn(a), o)
 	wg.Wait()
 	if err != nil {
@@ -555,7 +543,7 @@ func TestRefused(t *testing.T) {
 	a, b := net.Pipe()
 	go func() {
 		b.Read(make([]byte, startLen))
-		b.Write(unhex(t, "21020000 01000000 00000000 00000000 00000000 000000"))
+		b.Write(wiretest.Hex(t, "21020000 01000000 00000000 00000000 00000000 000000"))
 		b.Close()
 	}()
 	if _, err := Open(t.Context(), redir.NewConn(a), Options{}); !errors.Is(err, ErrRefused) {

@@ -2,23 +2,15 @@ package tlv
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
-)
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+	"github.com/outband/outband/internal/wiretest"
+)
 
 // Made by hand from the table of the specification; each is a whole array.
 var arrays = []struct {
@@ -47,7 +39,7 @@ func equal(a, b []Param) bool {
 func TestArrays(t *testing.T) {
 	for _, tt := range arrays {
 		t.Run(tt.name, func(t *testing.T) {
-			wire := unhex(t, tt.wire)
+			wire := wiretest.Hex(t, tt.wire)
 			got, err := Parse(wire)
 			if err != nil || !equal(got, tt.want) {
 				t.Errorf("got %v, %v; want %v", got, err, tt.want)
@@ -95,7 +87,7 @@ func TestLimits(t *testing.T) {
 	if _, err := Parse(make([]byte, headerLen*(MaxParams+1))); !errors.Is(err, ErrTooLong) {
 		t.Error(err)
 	}
-	if p, err := Parse(unhex(t, "8680 0100 ffffffff 00")); !errors.Is(err, ErrMalformed) || p != nil {
+	if p, err := Parse(wiretest.Hex(t, "8680 0100 ffffffff 00")); !errors.Is(err, ErrMalformed) || p != nil {
 		t.Errorf("%v, %v", p, err)
 	}
 }
@@ -160,7 +152,7 @@ func TestRoundTrip(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, tt := range arrays {
-		f.Add(unhex(f, tt.wire))
+		f.Add(wiretest.Hex(f, tt.wire))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		params, err := Parse(b)

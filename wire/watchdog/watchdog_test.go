@@ -3,7 +3,6 @@ package watchdog
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"reflect"
 	"slices"
@@ -15,20 +14,12 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/outband/outband/internal/wiretest"
 	"github.com/outband/outband/wire/mei"
 	"github.com/outband/outband/wire/status"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 var zeros17 = strings.Repeat("00", 17)
 
@@ -51,7 +42,7 @@ func TestMessages(t *testing.T) {
 		{"flags", "83", func(b []byte) (message, error) { return ParseChangeFlags(b) }, NewInterface | Operational | ChangeAllowed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wire := unhex(t, tt.wire)
+			wire := wiretest.Hex(t, tt.wire)
 			got, err := tt.parse(wire)
 			if err != nil || !reflect.DeepEqual(got, tt.want) {
 				t.Fatalf("got %+v, %v", got, err)
@@ -68,27 +59,27 @@ func TestMessages(t *testing.T) {
 		})
 	}
 	// Other forms.
-	if got, err := ParseStart(unhex(t, "02 12 13 10 78 00"+strings.Repeat("00", 14))); got.Timeout != 120 || err != nil {
+	if got, err := ParseStart(wiretest.Hex(t, "02 12 13 10 78 00"+strings.Repeat("00", 14))); got.Timeout != 120 || err != nil {
 		t.Errorf("the old driver's start: %v, %v", got, err)
 	}
-	if _, err := ParseStart(unhex(t, "02 11 13 10 78 00"+strings.Repeat("00", 13))); !errors.Is(err, ErrShort) {
+	if _, err := ParseStart(wiretest.Hex(t, "02 11 13 10 78 00"+strings.Repeat("00", 13))); !errors.Is(err, ErrShort) {
 		t.Errorf("a start too short: %v", err)
 	}
-	if got, err := ParseStartReply(unhex(t, "02 02 83 10")); got != (StartReply{}) || err != nil {
+	if got, err := ParseStartReply(wiretest.Hex(t, "02 02 83 10")); got != (StartReply{}) || err != nil {
 		t.Errorf("a bare answer: %v, %v", got, err)
 	}
-	if got, err := ParseSetReply(unhex(t, "03000000")); got.Status != status.InvalidPTMode || err != nil {
+	if got, err := ParseSetReply(wiretest.Hex(t, "03000000")); got.Status != status.InvalidPTMode || err != nil {
 		t.Errorf("the guide's set answer: %v, %v", got, err)
 	}
-	if got, err := ParseChangeFlags(unhex(t, "01000000")); got != ChangeAllowed || err != nil {
+	if got, err := ParseChangeFlags(wiretest.Hex(t, "01000000")); got != ChangeAllowed || err != nil {
 		t.Errorf("old firmware's flags: %v, %v", got, err)
 	}
 	for _, wire := range []string{"02 15 13 11", "05 02 55 10", "06 02 51 10"} {
-		if _, err := ParseRequest(unhex(t, wire)); !errors.Is(err, ErrOther) {
+		if _, err := ParseRequest(wiretest.Hex(t, wire)); !errors.Is(err, ErrOther) {
 			t.Errorf("%s: %v", wire, err)
 		}
 	}
-	if _, err := ParseRequest(unhex(t, "05 02 53 10")); !errors.Is(err, ErrShort) {
+	if _, err := ParseRequest(wiretest.Hex(t, "05 02 53 10")); !errors.Is(err, ErrShort) {
 		t.Errorf("got %v", err)
 	}
 	if f := ChangeAllowed | Operational; f.Has(Operational) || !f.Has(ChangeAllowed) || !(f | NewInterface).Has(Operational) {
@@ -98,7 +89,7 @@ func TestMessages(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, wire := range []string{"02 15 13 10 78 00" + zeros17, "02 02 14 10", "02 04 83 10 00 01", "05 03 53 10 01", "05 03 53 10 10000000"} {
-		f.Add(unhex(f, wire))
+		f.Add(wiretest.Hex(f, wire))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := ParseStart(b); err == nil {
@@ -138,7 +129,7 @@ func TestHostSteps(t *testing.T) {
 			t.Fatalf("state %v, want %v", h.State(), want)
 		}
 	}
-	if got := h.Probe(); !bytes.Equal(got, unhex(t, "02 15 13 10 78 00"+zeros17)) || !h.Waiting() {
+	if got := h.Probe(); !bytes.Equal(got, wiretest.Hex(t, "02 15 13 10 78 00"+zeros17)) || !h.Waiting() {
 		t.Fatalf("got % x", got)
 	}
 	state(Probing)
@@ -148,8 +139,8 @@ func TestHostSteps(t *testing.T) {
 	if _, err := h.Ping(); !errors.Is(err, ErrState) {
 		t.Errorf("ping: %v", err)
 	}
-	stop, err := h.Receive(unhex(t, "02 04 83 10 00 00"))
-	if err != nil || !bytes.Equal(stop, unhex(t, "02 02 14 10")) || h.Waiting() {
+	stop, err := h.Receive(wiretest.Hex(t, "02 04 83 10 00 00"))
+	if err != nil || !bytes.Equal(stop, wiretest.Hex(t, "02 02 14 10")) || h.Waiting() {
 		t.Fatalf("got % x, %v", stop, err)
 	}
 	state(Idle)
@@ -172,13 +163,13 @@ func TestHostSteps(t *testing.T) {
 		t.Errorf("got % x, %v", ping, err)
 	}
 	state(Running)
-	if _, err := h.Receive(unhex(t, "02 04 83 10 05 00")); !errors.Is(err, ErrRefused) {
+	if _, err := h.Receive(wiretest.Hex(t, "02 04 83 10 05 00")); !errors.Is(err, ErrRefused) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := h.Receive(unhex(t, "02 04 84 10 00 00")); !errors.Is(err, ErrOther) {
+	if _, err := h.Receive(wiretest.Hex(t, "02 04 84 10 00 00")); !errors.Is(err, ErrOther) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := h.Receive(unhex(t, "02 04 83 10 00 01")); err != nil {
+	if _, err := h.Receive(wiretest.Hex(t, "02 04 83 10 00 01")); err != nil {
 		t.Error(err)
 	}
 	state(NotRequired)
@@ -207,7 +198,7 @@ func TestHostSteps(t *testing.T) {
 	if ping, err := old.Ping(); ping == nil || err != nil || old.Waiting() {
 		t.Error(ping, err)
 	}
-	if got := old.Stop(); !bytes.Equal(got, unhex(t, "02 02 14 10")) || old.State() != Stopping {
+	if got := old.Stop(); !bytes.Equal(got, wiretest.Hex(t, "02 02 14 10")) || old.State() != Stopping {
 		t.Errorf("got % x, %v", got, old.State())
 	}
 	old.Stopped()
@@ -220,7 +211,7 @@ func TestTimerSteps(t *testing.T) {
 	now := time.Unix(1000, 0)
 	start := Start{120}.Append(nil)
 	timer := Timer{Version: 2, Required: true}
-	if got, err := timer.Receive(start, now); !bytes.Equal(got, unhex(t, "02 04 83 10 00 00")) || err != nil {
+	if got, err := timer.Receive(start, now); !bytes.Equal(got, wiretest.Hex(t, "02 04 83 10 00 00")) || err != nil {
 		t.Errorf("got % x, %v", got, err)
 	}
 	if timer.Expire(now.Add(119 * time.Second)) {
@@ -244,7 +235,7 @@ func TestTimerSteps(t *testing.T) {
 		}
 	}
 	timer.Required = false
-	if got, _ := timer.Receive(start, now); !bytes.Equal(got, unhex(t, "02 04 83 10 00 01")) || timer.Expire(now.Add(time.Hour)) {
+	if got, _ := timer.Receive(start, now); !bytes.Equal(got, wiretest.Hex(t, "02 04 83 10 00 01")) || timer.Expire(now.Add(time.Hour)) {
 		t.Errorf("not required: % x", got)
 	}
 	old := Timer{Version: 1, Required: true}

@@ -5,16 +5,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
-)
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+	"github.com/outband/outband/internal/wiretest"
+)
 
 // The bytes are QEMU 7.2's, from the start of a machine.
 func TestHeader(t *testing.T) {
@@ -33,7 +26,7 @@ func TestHeader(t *testing.T) {
 		{"negative command", "ffffffff 00000000 0000000000000000", Header{}, ErrCorrupt},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _, err := ParseHeader(unhex(t, tt.wire))
+			got, _, err := ParseHeader(wiretest.Hex(t, tt.wire))
 			if got != tt.want || !errors.Is(err, tt.err) {
 				t.Fatalf("got %+v, %v; want %+v, %v", got, err, tt.want, tt.err)
 			}
@@ -57,7 +50,7 @@ func TestConfigAccess(t *testing.T) {
 		{"a negative size", "00000000 00000000 ffffffff", ConfigAccess{}, ErrCorrupt},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _, err := ParseConfigAccess(unhex(t, tt.wire))
+			got, _, err := ParseConfigAccess(wiretest.Hex(t, tt.wire))
 			if got != tt.want || !errors.Is(err, tt.err) {
 				t.Fatalf("got %+v, %v; want %+v, %v", got, err, tt.want, tt.err)
 			}
@@ -80,7 +73,7 @@ func TestBARAccess(t *testing.T) {
 		{"five bytes", "04e0bffe00000000 1d00000000000000 05000000 01000000", BARAccess{}, ErrCorrupt},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _, err := ParseBARAccess(unhex(t, tt.wire))
+			got, _, err := ParseBARAccess(wiretest.Hex(t, tt.wire))
 			if got != tt.want || !errors.Is(err, tt.err) {
 				t.Fatalf("got %+v, %v; want %+v, %v", got, err, tt.want, tt.err)
 			}
