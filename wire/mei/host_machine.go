@@ -182,21 +182,32 @@ func (m *hostMachine) next() []byte {
 	if m.step != started {
 		return nil
 	}
+	ch := m.chosen()
+	if ch == nil {
+		return nil
+	}
+	m.rouse()
+	return ch.fragment(maxPayload)
+}
+
+// chosen returns the next channel that may send: those of fixed clients first, then the others in turn.
+func (m *hostMachine) chosen() *channel {
 	for _, ch := range m.fixed {
 		if ch.ready() {
-			m.rouse()
-			return ch.fragment(maxPayload)
+			return ch
 		}
 	}
-	for i := range 256 {
-		host := m.last + 1 + uint8(i)
-		if ch := m.live[host]; ch != nil && ch.ready() {
-			m.last = host
-			m.rouse()
-			return ch.fragment(maxPayload)
+	var found *channel
+	for host, ch := range m.live {
+		// Addresses wrap around: the next after the last is the nearest.
+		if ch.ready() && (found == nil || host-m.last-1 < found.host-m.last-1) {
+			found = ch
 		}
 	}
-	return nil
+	if found != nil {
+		m.last = found.host
+	}
+	return found
 }
 
 // rouse notes that something is sent, which wakes a sleeping ME.
