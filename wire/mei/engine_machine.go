@@ -33,7 +33,8 @@ type engineMachine struct {
 	clients map[uint8]*engineClient
 	live    map[pair]*channel
 	answers [][]byte
-	last    pair // of the connection that sent last
+	packet  []byte // memory for the next one
+	last    pair   // of the connection that sent last
 
 	running bool // a link is there
 	up      bool // between the host's reset and the next
@@ -102,7 +103,8 @@ func (m *engineMachine) next() []byte {
 	}
 	if ch := m.chosen(); ch != nil {
 		m.last = pair{ch.me, ch.host}
-		return ch.fragment(m.payload)
+		m.packet = ch.fragment(m.packet[:0], m.payload)
+		return m.packet
 	}
 	return nil
 }

@@ -95,6 +95,7 @@ type hostMachine struct {
 	gateDue time.Time
 
 	answers [][]byte // packets that go before all others
+	packet  []byte   // memory for the next one
 	last    uint8    // host address of the channel that sent last
 	news    func()   // state or gate changed
 }
@@ -187,7 +188,8 @@ func (m *hostMachine) next() []byte {
 		return nil
 	}
 	m.rouse()
-	return ch.fragment(maxPayload)
+	m.packet = ch.fragment(m.packet[:0], maxPayload)
+	return m.packet
 }
 
 // chosen returns the next channel that may send: those of fixed clients first, then the others in turn.

@@ -84,7 +84,10 @@ func Pipe() (host, me Link) {
 	down, up := make(chan []byte, pipeDepth), make(chan []byte, pipeDepth)
 	over := make(chan struct{})
 	close := sync.OnceFunc(func() { close(over) })
-	return &pipe{out: down, in: up, over: over, close: close}, &pipe{out: up, in: down, over: over, close: close}
+	downFree, upFree := make(chan []byte, pipeDepth), make(chan []byte, pipeDepth)
+	host = &pipe{out: down, spare: downFree, in: up, used: upFree, over: over, close: close}
+	me = &pipe{out: up, spare: upFree, in: down, used: downFree, over: over, close: close}
+	return host, me
 }
 
 // pipeDepth is how many messages an end may be behind before the other waits.
@@ -92,7 +95,10 @@ const pipeDepth = 64
 
 type pipe struct {
 	out   chan<- []byte
+	spare <-chan []byte // memory of messages that the other end has done with
 	in    <-chan []byte
+	used  chan<- []byte
+	last  []byte // handed out by the last Receive
 	over  chan struct{}
 	close func()
 }
@@ -103,8 +109,13 @@ func (p *pipe) Send(packet []byte) error {
 		return fmt.Errorf("mei: link: %w", io.ErrClosedPipe)
 	default:
 	}
+	var b []byte
 	select {
-	case p.out <- append([]byte(nil), packet...):
+	case b = <-p.spare:
+	default:
+	}
+	select {
+	case p.out <- append(b[:0], packet...):
 		return nil
 	case <-p.over:
 		return fmt.Errorf("mei: link: %w", io.ErrClosedPipe)
@@ -112,14 +123,21 @@ func (p *pipe) Send(packet []byte) error {
 }
 
 func (p *pipe) Receive() ([]byte, error) {
+	if p.last != nil {
+		select {
+		case p.used <- p.last:
+		default:
+		}
+		p.last = nil
+	}
 	select {
-	case b := <-p.in:
-		return b, nil
+	case p.last = <-p.in:
+		return p.last, nil
 	case <-p.over:
 	}
 	select { // what was sent before the end
-	case b := <-p.in:
-		return b, nil
+	case p.last = <-p.in:
+		return p.last, nil
 	default:
 		return nil, fmt.Errorf("mei: link: %w", io.EOF)
 	}

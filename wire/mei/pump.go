@@ -12,7 +12,7 @@ type machine interface {
 	begin(now time.Time)             // the link is there
 	receive(b []byte, now time.Time) // a packet or a signal arrived
 	expire(now time.Time)            // time passed
-	next() []byte                    // what to send now, nil if nothing
+	next() []byte                    // what to send now, nil if nothing; good until the next call
 	due() time.Time                  // when expire has something to do; zero is never
 	over() error                     // set once the machine has given up
 	end()                            // the link is gone
