@@ -33,8 +33,7 @@ type engineMachine struct {
 	clients map[uint8]*engineClient
 	live    map[pair]*channel
 	answers [][]byte
-	packet  []byte // memory for the next one
-	last    pair   // of the connection that sent last
+	last    pair // of the connection that sent last
 
 	running bool // a link is there
 	up      bool // between the host's reset and the next
@@ -85,16 +84,16 @@ func (m *engineMachine) reset(why error) {
 	m.answers = [][]byte{signal(signalReset)}
 }
 
-func (m *engineMachine) next() []byte {
+func (m *engineMachine) next(b []byte) []byte {
 	if m.asleep {
 		if m.rousing || len(m.answers) == 0 && m.chosen() == nil {
-			return nil
+			return b
 		}
 		m.rousing = true
-		return control(GateExitRequest{})
+		return append(b, control(GateExitRequest{})...)
 	}
 	if len(m.answers) > 0 {
-		b := m.answers[0]
+		b = append(b, m.answers[0]...)
 		m.answers = m.answers[1:]
 		if m.dozing && len(m.answers) == 0 {
 			m.dozing, m.asleep = false, true
@@ -103,10 +102,9 @@ func (m *engineMachine) next() []byte {
 	}
 	if ch := m.chosen(); ch != nil {
 		m.last = pair{ch.me, ch.host}
-		m.packet = ch.fragment(m.packet[:0], m.payload)
-		return m.packet
+		return ch.fragment(b, m.payload)
 	}
-	return nil
+	return b
 }
 
 // chosen returns the next channel in turn that may send.

@@ -95,7 +95,6 @@ type hostMachine struct {
 	gateDue time.Time
 
 	answers [][]byte // packets that go before all others
-	packet  []byte   // memory for the next one
 	last    uint8    // host address of the channel that sent last
 	news    func()   // state or gate changed
 }
@@ -172,24 +171,23 @@ func (m *hostMachine) hbm(msg Message) {
 	m.answers = append(m.answers, Packet{Complete: true, Payload: msg.Append(nil)}.Append(nil))
 }
 
-// next returns answers first, then one fragment of each connection in turn.
-func (m *hostMachine) next() []byte {
+// next appends answers first, then one fragment of each connection in turn.
+func (m *hostMachine) next(b []byte) []byte {
 	if len(m.answers) > 0 {
-		b := m.answers[0]
+		b = append(b, m.answers[0]...)
 		m.answers = m.answers[1:]
 		m.rouse()
 		return b
 	}
 	if m.step != started {
-		return nil
+		return b
 	}
 	ch := m.chosen()
 	if ch == nil {
-		return nil
+		return b
 	}
 	m.rouse()
-	m.packet = ch.fragment(m.packet[:0], maxPayload)
-	return m.packet
+	return ch.fragment(b, maxPayload)
 }
 
 // chosen returns the next channel that may send: those of fixed clients first, then the others in turn.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"sync"
 )
 
 // A Link moves bus messages between a Host and an Engine, in order. On it also travel the two signals that the PCI
@@ -78,69 +77,3 @@ func (s *stream) Receive() ([]byte, error) {
 }
 
 func (s *stream) Close() error { return s.rw.Close() }
-
-// Pipe returns the two ends of a link in memory. Closing one closes both.
-func Pipe() (host, me Link) {
-	down, up := make(chan []byte, pipeDepth), make(chan []byte, pipeDepth)
-	over := make(chan struct{})
-	close := sync.OnceFunc(func() { close(over) })
-	downFree, upFree := make(chan []byte, pipeDepth), make(chan []byte, pipeDepth)
-	host = &pipe{out: down, spare: downFree, in: up, used: upFree, over: over, close: close}
-	me = &pipe{out: up, spare: upFree, in: down, used: downFree, over: over, close: close}
-	return host, me
-}
-
-// pipeDepth is how many messages an end may be behind before the other waits.
-const pipeDepth = 64
-
-type pipe struct {
-	out   chan<- []byte
-	spare <-chan []byte // memory of messages that the other end has done with
-	in    <-chan []byte
-	used  chan<- []byte
-	last  []byte // handed out by the last Receive
-	over  chan struct{}
-	close func()
-}
-
-func (p *pipe) Send(packet []byte) error {
-	select {
-	case <-p.over:
-		return fmt.Errorf("mei: link: %w", io.ErrClosedPipe)
-	default:
-	}
-	var b []byte
-	select {
-	case b = <-p.spare:
-	default:
-	}
-	select {
-	case p.out <- append(b[:0], packet...):
-		return nil
-	case <-p.over:
-		return fmt.Errorf("mei: link: %w", io.ErrClosedPipe)
-	}
-}
-
-func (p *pipe) Receive() ([]byte, error) {
-	if p.last != nil {
-		select {
-		case p.used <- p.last:
-		default:
-		}
-		p.last = nil
-	}
-	select {
-	case p.last = <-p.in:
-		return p.last, nil
-	case <-p.over:
-	}
-	select { // what was sent before the end
-	case p.last = <-p.in:
-		return p.last, nil
-	default:
-		return nil, fmt.Errorf("mei: link: %w", io.EOF)
-	}
-}
-
-func (p *pipe) Close() error { p.close(); return nil }

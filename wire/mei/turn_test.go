@@ -17,7 +17,7 @@ func TestHostTurns(t *testing.T) {
 	none := 0
 	m.live[9] = &channel{me: 32, host: 9, phase: connected, credit: &none, out: []*out{{data: make([]byte, 1)}}}
 	var got []uint8
-	for b := m.next(); b != nil; b = m.next() {
+	for b := m.next(nil); b != nil; b = m.next(nil) {
 		p, _, err := ParsePacket(b)
 		if err != nil {
 			t.Fatal(err)
