@@ -82,7 +82,7 @@ func echoes(b *testing.B, address string, n int) {
 func startLMS(b *testing.B, n int) string {
 	engine, host := mei.NewEngine(), mei.NewHost()
 	err := engine.Add(mei.Client{Properties: mei.Properties{Client: mei.LME, Version: 1, MaxConnections: 1, MaxMsgLen: 5120}, Serve: func(ctx context.Context, c mei.Conn) {
-		s, err := apf.Device(ctx, c, apf.Config{LME: true, MaxChannels: n, MaxMessage: 4096})
+		s, err := apf.Device(ctx, c, apf.Config{LME: true, MaxChannels: n, MaxMessage: 4096, Window: 16 << 10})
 		if err != nil {
 			return
 		}

@@ -11,18 +11,21 @@ import (
 	"github.com/outband/outband/wire/sol"
 )
 
-// BenchmarkSOLEcho is a key that comes back: pressed at the console, echoed by the host, shown. The machine's end collects
-// what the host writes for some milliseconds, as it must; without that the line alone is left. Beside it stands a byte
-// that goes there and back by plain TCP.
+// BenchmarkSOLEcho is a key that comes back: pressed at the console, echoed by the host, shown. The machine's end sends
+// what the host writes at once after a pause, and collects what follows for some milliseconds. So keys are pressed as fast
+// as a hand does it, whose pauses are longer than that and are not counted; and each as soon as the one before is there,
+// which no hand does, with and without collecting. Beside it stands a byte that goes there and back by plain TCP.
 func BenchmarkSOLEcho(b *testing.B) {
 	for _, delay := range delays {
 		b.Run(rtt(delay)+"/floor", func(b *testing.B) { exchange(b, delay, 11, 11) })
-		b.Run(rtt(delay)+"/outband", func(b *testing.B) { echoKeys(b, delay, sol.DeviceOptions{}) })
-		b.Run(rtt(delay)+"/no-collecting", func(b *testing.B) { echoKeys(b, delay, sol.DeviceOptions{Collect: 1}) })
+		b.Run(rtt(delay)+"/typed", func(b *testing.B) { echoKeys(b, delay, 30*time.Millisecond, sol.DeviceOptions{}) })
+		b.Run(rtt(delay)+"/in-a-row", func(b *testing.B) { echoKeys(b, delay, 0, sol.DeviceOptions{}) })
+		b.Run(rtt(delay)+"/in-a-row-no-collecting", func(b *testing.B) { echoKeys(b, delay, 0, sol.DeviceOptions{Collect: 1}) })
 	}
 }
 
-func echoKeys(b *testing.B, delay time.Duration, o sol.DeviceOptions) {
+// echoKeys presses a key, waits for it, pauses, and so on.
+func echoKeys(b *testing.B, delay, pause time.Duration, o sol.DeviceOptions) {
 	near, far := link(b, delay)
 	o.Settle = 1
 	var d *sol.Device
@@ -49,6 +52,7 @@ func echoKeys(b *testing.B, delay time.Duration, o sol.DeviceOptions) {
 			b.Fatal(key, err)
 		}
 		times = append(times, time.Since(start))
+		time.Sleep(pause)
 	}
 	slices.Sort(times)
 	b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "p50-ms")

@@ -151,8 +151,7 @@ func (db *DB) Put(ctx context.Context, list ...Host) error {
 				if len(f.records) >= maxHosts {
 					return fmt.Errorf("host %q: the file holds %d hosts already", h.Name, maxHosts)
 				}
-				f.records = append(f.records, record{})
-				i = len(f.records) - 1
+				i = f.add(h.Name)
 			}
 			r := &f.records[i]
 			sealed, err := db.sealed(ctx, f, h, r.Sealed)
@@ -172,12 +171,8 @@ func (db *DB) Put(ctx context.Context, list ...Host) error {
 // Remove deletes hosts by name, all or none. The error wraps [ErrNotFound].
 func (db *DB) Remove(ctx context.Context, names ...string) error {
 	return db.change(ctx, func(f *file) error {
-		for _, name := range names {
-			i := f.find(name)
-			if i < 0 {
-				return fmt.Errorf("%q: %w", clip(name), ErrNotFound)
-			}
-			f.records = slices.Delete(f.records, i, i+1)
+		if missing, ok := f.remove(names); !ok {
+			return fmt.Errorf("%q: %w", clip(missing), ErrNotFound)
 		}
 		return nil
 	})

@@ -585,6 +585,77 @@ func FuzzParseFile(f *testing.F) {
 	})
 }
 
+// Entries are found after others were removed, replaced and added, in the DB that did it and in one opened anew.
+func TestFoundAfterChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hosts.json")
+	db, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := func(name, note string) Host { return Host{Name: name, Address: "10.0.0.1", Note: note} }
+	steps := []struct {
+		name string
+		do   func() error
+		want string // name=note of all, in order
+	}{
+		{"add", func() error {
+			return db.Put(t.Context(), host("a", "1"), host("b", "1"), host("c", "1"), host("d", "1"))
+		}, "a=1 b=1 c=1 d=1"},
+		{"remove two", func() error { return db.Remove(t.Context(), "A", "c") }, "b=1 d=1"},
+		{"replace and add", func() error { return db.Put(t.Context(), host("D", "2"), host("c", "2"), host("C", "3")) }, "b=1 D=2 C=3"},
+		{"pin", func() error { return db.SetPin(t.Context(), "c", strings.Repeat("0a", 32)) }, "b=1 D=2 C=3"},
+		{"remove one twice", func() error {
+			if err := db.Remove(t.Context(), "b", "B"); !errors.Is(err, ErrNotFound) {
+				return fmt.Errorf("got %v, want %v", err, ErrNotFound)
+			}
+			return nil
+		}, "b=1 D=2 C=3"},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		again, err := Open(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for which, db := range map[string]*DB{"the same": db, "opened anew": again} {
+			var got []string
+			for _, h := range db.List() {
+				found, err := db.Get(strings.ToLower(h.Name))
+				if err != nil || found.Name != h.Name {
+					t.Errorf("%s, %s: %q found as %q, %v", step.name, which, h.Name, found.Name, err)
+				}
+				got = append(got, h.Name+"="+h.Note)
+			}
+			if got := strings.Join(got, " "); got != step.want {
+				t.Errorf("%s, %s: %s, want %s", step.name, which, got, step.want)
+			}
+		}
+	}
+}
+
+// BenchmarkPut changes every entry of a long list.
+func BenchmarkPut(b *testing.B) {
+	for _, n := range []int{1000, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			db, err := Open(filepath.Join(b.TempDir(), "hosts.json"), Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			list := slices.Repeat([]Host{full}, n)
+			for i := range list {
+				list[i].Name = fmt.Sprint("h", i)
+			}
+			for b.Loop() {
+				if err := db.Put(b.Context(), list...); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkOpen(b *testing.B) {
 	for _, n := range []int{10, 1000} {
 		path := filepath.Join(b.TempDir(), "hosts.json")

@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -60,6 +61,7 @@ type file struct {
 	version  int
 	identity *identityRef // nil: no password was ever stored
 	records  []record
+	index    map[string]int    // of records, by folded name
 	secrets  map[string]string // sealed, by name; see [DB.Secret]
 	unknown  unknownFields     // only after parseFile with keep
 }
@@ -91,20 +93,20 @@ func parseFile(b []byte, keep bool) (*file, error) {
 		return nil, damaged("%d secrets, at most %d", len(top.Secrets), maxSecrets)
 	}
 	f := &file{version: top.Version, identity: top.Identity, records: make([]record, len(top.Hosts)), secrets: top.Secrets}
-	seen := make(map[string]bool, len(top.Hosts))
+	f.index = make(map[string]int, len(top.Hosts))
 	for i, raw := range top.Hosts {
 		r := &f.records[i]
-		if err := json.Unmarshal(raw, r); err != nil {
+		if err := r.parse(raw, keep); err != nil {
 			return nil, damaged("host %d: %w", i+1, err)
 		}
 		if err := r.Validate(); err != nil {
 			return nil, damaged("host %d: %w", i+1, err)
 		}
 		name := foldName(r.Name)
-		if seen[name] {
+		if _, ok := f.index[name]; ok {
 			return nil, damaged("host %d: a second %q", i+1, clip(r.Name))
 		}
-		seen[name] = true
+		f.index[name] = i
 		if r.Sealed != "" {
 			if len(r.Sealed) > maxSealed {
 				return nil, damaged("host %q: password_age is longer than %d", r.Name, maxSealed)
@@ -117,12 +119,6 @@ func parseFile(b []byte, keep bool) (*file, error) {
 			}
 			r.password = &secret{sealed: r.Sealed, recipient: f.identity.Recipient}
 		}
-		if keep {
-			var err error
-			if r.unknown, err = unknownOf(raw, hostFields); err != nil {
-				return nil, damaged("host %d: %w", i+1, err)
-			}
-		}
 	}
 	if keep {
 		var err error
@@ -131,6 +127,23 @@ func parseFile(b []byte, keep bool) (*file, error) {
 		}
 	}
 	return f, nil
+}
+
+// parse reads one entry. The members of most are all known, which is cheaper to see than which are not.
+func (r *record) parse(raw []byte, keep bool) error {
+	if keep {
+		strict := json.NewDecoder(bytes.NewReader(raw))
+		strict.DisallowUnknownFields()
+		if strict.Decode(r) == nil {
+			return nil
+		}
+		*r = record{}
+	}
+	err := json.Unmarshal(raw, r)
+	if err == nil && keep {
+		r.unknown, err = unknownOf(raw, hostFields)
+	}
+	return err
 }
 
 // unknownOf returns the members of a JSON object that are not known. encoding/json ignores case
@@ -150,20 +163,25 @@ func unknownOf(object []byte, known []string) (unknownFields, error) {
 
 // format writes the whole database, unknown fields included.
 func (f *file) format() ([]byte, error) {
-	list := make([]json.RawMessage, len(f.records))
+	list := make([]any, len(f.records))
 	for i, r := range f.records {
+		list[i] = r
+		if len(r.unknown) == 0 {
+			continue
+		}
 		raw, err := json.Marshal(r)
 		if err != nil {
 			return nil, fmt.Errorf("host %q: %w", r.Name, err)
 		}
-		if list[i], err = merge(raw, r.unknown); err != nil {
+		if raw, err = merge(raw, r.unknown); err != nil {
 			return nil, err
 		}
+		list[i] = json.RawMessage(raw)
 	}
 	raw, err := json.Marshal(struct {
 		Version  int               `json:"version"`
 		Identity *identityRef      `json:"identity,omitempty"`
-		Hosts    []json.RawMessage `json:"hosts"`
+		Hosts    []any             `json:"hosts"`
 		Secrets  map[string]string `json:"secrets_age,omitempty"`
 	}{max(f.version, fileVersion), f.identity, list, f.secrets})
 	if err != nil {
@@ -172,14 +190,15 @@ func (f *file) format() ([]byte, error) {
 	if raw, err = merge(raw, f.unknown); err != nil {
 		return nil, err
 	}
-	out, err := json.MarshalIndent(json.RawMessage(raw), "", "  ")
-	if err != nil {
+	var out bytes.Buffer
+	if err := json.Indent(&out, raw, "", "  "); err != nil {
 		return nil, err
 	}
-	if len(out) >= maxFile {
+	if out.Len() >= maxFile {
 		return nil, fmt.Errorf("the hosts file would exceed %d bytes", maxFile)
 	}
-	return append(out, '\n'), nil
+	out.WriteByte('\n')
+	return out.Bytes(), nil
 }
 
 // merge appends unknown members to a non-empty JSON object.
@@ -197,8 +216,39 @@ func merge(object []byte, unknown unknownFields) ([]byte, error) {
 
 // find returns the index of a name, or -1.
 func (f *file) find(name string) int {
-	name = foldName(name)
-	return slices.IndexFunc(f.records, func(r record) bool { return foldName(r.Name) == name })
+	if i, ok := f.index[foldName(name)]; ok {
+		return i
+	}
+	return -1
+}
+
+// add appends an entry and returns its index.
+func (f *file) add(name string) int {
+	i := len(f.records)
+	f.records = append(f.records, record{})
+	if f.index == nil {
+		f.index = make(map[string]int)
+	}
+	f.index[foldName(name)] = i
+	return i
+}
+
+// remove deletes the entries of some names; the first that is missing is returned, and nothing is deleted then.
+func (f *file) remove(names []string) (missing string, ok bool) {
+	gone := make(map[string]bool, len(names))
+	for _, name := range names {
+		folded := foldName(name)
+		if f.find(name) < 0 || gone[folded] {
+			return name, false
+		}
+		gone[folded] = true
+	}
+	f.records = slices.DeleteFunc(f.records, func(r record) bool { return gone[foldName(r.Name)] })
+	clear(f.index)
+	for i, r := range f.records {
+		f.index[foldName(r.Name)] = i
+	}
+	return "", true
 }
 
 func foldName(name string) string { return strings.ToLower(name) }

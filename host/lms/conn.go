@@ -23,7 +23,7 @@ const (
 )
 
 const (
-	copyBuffer  = 4096             // octets; firmware grants windows of 4 to 16 KiB
+	copyBuffer  = 16 << 10         // octets; firmware grants windows of 4 to 16 KiB
 	fullPause   = time.Second / 50 // before asking the firmware for a channel again
 	acceptPause = time.Second / 10 // after a failure of accept, such as too many open files
 )

@@ -35,6 +35,7 @@ var Ports = [...]int{16992, 16993, 16994, 16995, 623, 664}
 // Limits and times.
 const (
 	channels   = 8                // firmware has so many on LME; spec apf.md section 4
+	window     = 16 << 10         // octets that the firmware may send ahead on a channel: four of its messages
 	maxConns   = 64               // connections of programs, those included that wait for a channel
 	startTime  = 30 * time.Second // for the firmware to start port forwarding
 	portsTime  = 5 * time.Second  // for it to ask for a port of WS-Management afterwards; spec lms.md section 3
@@ -140,7 +141,7 @@ func (s *Service) session(ctx context.Context) (up bool, err error) {
 	starting, started := context.WithTimeoutCause(ctx, startTime, errors.New("the firmware does not start port forwarding"))
 	defer started()
 	f.session, err = apf.Server(starting, conn, apf.Config{
-		LME: true, Direct: true, MaxMessage: conn.MaxMsgLen(), MaxChannels: f.most + alertChannels,
+		LME: true, Direct: true, MaxMessage: conn.MaxMsgLen(), MaxChannels: f.most + alertChannels, Window: window,
 		OnForward: f.forward, OnCancel: f.cancel,
 	})
 	if err != nil {

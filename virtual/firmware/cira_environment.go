@@ -65,20 +65,19 @@ func putEnvironment(_ context.Context, _ *Machine, _, want *wsman.Element) error
 // tell, and is at home.
 func (m *Machine) Outside() bool {
 	e := m.one(environmentClass)
-	if e == nil {
+	if e == nil || e.Child("DetectionStrings") == nil { // most machines, and each of their connections asks
 		return false
 	}
 	if port := m.port(wiredPort); port == nil || ownAddress(port) {
 		return false
 	}
 	suffix := m.dhcpSuffix()
-	any := false
 	for s := range e.All("DetectionStrings") {
-		if any = true; strings.EqualFold(s.TrimText(), suffix) {
+		if strings.EqualFold(s.TrimText(), suffix) {
 			return false
 		}
 	}
-	return any
+	return true
 }
 
 // closedOutside reports whether a connection comes from where the machine does not listen: the network, outside of home.

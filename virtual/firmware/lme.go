@@ -17,6 +17,7 @@ const (
 	lmeChannels = 8
 	lmeStart    = 30 * time.Second // for the host to come to the point after it has connected
 	lmePacket   = 4096             // octets of one message to the host, as real firmware sends them
+	lmeWindow   = 16 << 10         // octets that a program on the PC may send ahead on a channel; machines grant 4 to 16 KiB
 )
 
 // lme is the session with the program on the PC that forwards its connections: LMS, or a program for setup that is its
@@ -36,7 +37,7 @@ type lme struct {
 // serveLME forwards what programs on the PC want to say to AMT's ports, until the connection ends.
 func (m *Machine) serveLME(ctx context.Context, c mei.Conn) {
 	starting, cancel := context.WithTimeout(ctx, lmeStart)
-	s, err := apf.Device(starting, c, apf.Config{LME: true, MaxChannels: lmeChannels, MaxMessage: min(lmePacket, c.MaxMsgLen())})
+	s, err := apf.Device(starting, c, apf.Config{LME: true, MaxChannels: lmeChannels, MaxMessage: min(lmePacket, c.MaxMsgLen()), Window: lmeWindow})
 	cancel()
 	if err != nil {
 		if ctx.Err() == nil {

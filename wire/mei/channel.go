@@ -43,6 +43,10 @@ type channel struct {
 	}
 }
 
+// firstPartial is how many bytes there is room for when the first of several fragments arrives: all that AMT's clients
+// send.
+const firstPartial = 5 << 10
+
 // out is a message on its way.
 type out struct {
 	conn *conn
@@ -57,8 +61,8 @@ func (ch *channel) ready() bool {
 	return ch.phase == connected && len(ch.out) > 0 && (ch.out[0].open || ch.free || *ch.credit > 0)
 }
 
-// fragment returns the next fragment, of most bytes of payload at most. ready must have said yes.
-func (ch *channel) fragment(most int) []byte {
+// fragment appends the next fragment, of most bytes of payload at most. ready must have said yes.
+func (ch *channel) fragment(b []byte, most int) []byte {
 	o := ch.out[0]
 	if !o.open {
 		o.open = true
@@ -79,7 +83,7 @@ func (ch *channel) fragment(most int) []byte {
 		o.conn.queued--
 		o.conn.changed()
 	}
-	return p.Append(nil)
+	return p.Append(b)
 }
 
 // arrive takes a fragment. wanted: a new message may begin, else it is skipped. done: a message is complete, for
@@ -93,6 +97,9 @@ func (ch *channel) arrive(p Packet, wanted bool) (done bool, c *conn, message []
 		if len(ch.partial)+len(p.Payload) > int(ch.props.MaxMsgLen) {
 			ch.long, ch.partial = true, nil
 		} else {
+			if ch.partial == nil && !p.Complete {
+				ch.partial = make([]byte, 0, min(ch.props.MaxMsgLen, firstPartial))
+			}
 			ch.partial = append(ch.partial, p.Payload...)
 		}
 	}

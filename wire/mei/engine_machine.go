@@ -84,16 +84,16 @@ func (m *engineMachine) reset(why error) {
 	m.answers = [][]byte{signal(signalReset)}
 }
 
-func (m *engineMachine) next() []byte {
+func (m *engineMachine) next(b []byte) []byte {
 	if m.asleep {
 		if m.rousing || len(m.answers) == 0 && m.chosen() == nil {
-			return nil
+			return b
 		}
 		m.rousing = true
-		return control(GateExitRequest{})
+		return append(b, control(GateExitRequest{})...)
 	}
 	if len(m.answers) > 0 {
-		b := m.answers[0]
+		b = append(b, m.answers[0]...)
 		m.answers = m.answers[1:]
 		if m.dozing && len(m.answers) == 0 {
 			m.dozing, m.asleep = false, true
@@ -102,9 +102,9 @@ func (m *engineMachine) next() []byte {
 	}
 	if ch := m.chosen(); ch != nil {
 		m.last = pair{ch.me, ch.host}
-		return ch.fragment(m.payload)
+		return ch.fragment(b, m.payload)
 	}
-	return nil
+	return b
 }
 
 // chosen returns the next channel in turn that may send.

@@ -423,7 +423,7 @@ func FuzzEngine(f *testing.F) {
 		v.m.receive(signal(signalReset), past)
 		feed(b, func(p []byte) { v.m.receive(p, past) }, v.m.next)
 		v.m.receive(signal(signalReset), past)
-		if got := v.m.next(); !isSignal(got, signalReady) {
+		if got := v.m.next(nil); !isSignal(got, signalReady) {
 			t.Fatalf("got % x", got)
 		}
 	})
@@ -453,7 +453,7 @@ func FuzzHost(f *testing.F) {
 }
 
 // feed cuts b into packets as a stream does, and takes what is sent.
-func feed(b []byte, receive func([]byte), next func() []byte) {
+func feed(b []byte, receive func([]byte), next func([]byte) []byte) {
 	for len(b) >= headerLen {
 		n := headerLen + pad((int(b[2])|int(b[3])<<8)&maxLength)
 		if n > len(b) {
@@ -461,7 +461,7 @@ func feed(b []byte, receive func([]byte), next func() []byte) {
 		}
 		receive(b[:n])
 		b = b[n:]
-		for next() != nil {
+		for next(nil) != nil {
 		}
 	}
 }

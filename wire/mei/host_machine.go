@@ -171,32 +171,43 @@ func (m *hostMachine) hbm(msg Message) {
 	m.answers = append(m.answers, Packet{Complete: true, Payload: msg.Append(nil)}.Append(nil))
 }
 
-// next returns answers first, then one fragment of each connection in turn.
-func (m *hostMachine) next() []byte {
+// next appends answers first, then one fragment of each connection in turn.
+func (m *hostMachine) next(b []byte) []byte {
 	if len(m.answers) > 0 {
-		b := m.answers[0]
+		b = append(b, m.answers[0]...)
 		m.answers = m.answers[1:]
 		m.rouse()
 		return b
 	}
 	if m.step != started {
-		return nil
+		return b
 	}
+	ch := m.chosen()
+	if ch == nil {
+		return b
+	}
+	m.rouse()
+	return ch.fragment(b, maxPayload)
+}
+
+// chosen returns the next channel that may send: those of fixed clients first, then the others in turn.
+func (m *hostMachine) chosen() *channel {
 	for _, ch := range m.fixed {
 		if ch.ready() {
-			m.rouse()
-			return ch.fragment(maxPayload)
+			return ch
 		}
 	}
-	for i := range 256 {
-		host := m.last + 1 + uint8(i)
-		if ch := m.live[host]; ch != nil && ch.ready() {
-			m.last = host
-			m.rouse()
-			return ch.fragment(maxPayload)
+	var found *channel
+	for host, ch := range m.live {
+		// Addresses wrap around: the next after the last is the nearest.
+		if ch.ready() && (found == nil || host-m.last-1 < found.host-m.last-1) {
+			found = ch
 		}
 	}
-	return nil
+	if found != nil {
+		m.last = found.host
+	}
+	return found
 }
 
 // rouse notes that something is sent, which wakes a sleeping ME.

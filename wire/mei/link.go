@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"sync"
 )
 
 // A Link moves bus messages between a Host and an Engine, in order. On it also travel the two signals that the PCI
@@ -78,51 +77,3 @@ func (s *stream) Receive() ([]byte, error) {
 }
 
 func (s *stream) Close() error { return s.rw.Close() }
-
-// Pipe returns the two ends of a link in memory. Closing one closes both.
-func Pipe() (host, me Link) {
-	down, up := make(chan []byte, pipeDepth), make(chan []byte, pipeDepth)
-	over := make(chan struct{})
-	close := sync.OnceFunc(func() { close(over) })
-	return &pipe{out: down, in: up, over: over, close: close}, &pipe{out: up, in: down, over: over, close: close}
-}
-
-// pipeDepth is how many messages an end may be behind before the other waits.
-const pipeDepth = 64
-
-type pipe struct {
-	out   chan<- []byte
-	in    <-chan []byte
-	over  chan struct{}
-	close func()
-}
-
-func (p *pipe) Send(packet []byte) error {
-	select {
-	case <-p.over:
-		return fmt.Errorf("mei: link: %w", io.ErrClosedPipe)
-	default:
-	}
-	select {
-	case p.out <- append([]byte(nil), packet...):
-		return nil
-	case <-p.over:
-		return fmt.Errorf("mei: link: %w", io.ErrClosedPipe)
-	}
-}
-
-func (p *pipe) Receive() ([]byte, error) {
-	select {
-	case b := <-p.in:
-		return b, nil
-	case <-p.over:
-	}
-	select { // what was sent before the end
-	case b := <-p.in:
-		return b, nil
-	default:
-		return nil, fmt.Errorf("mei: link: %w", io.EOF)
-	}
-}
-
-func (p *pipe) Close() error { p.close(); return nil }

@@ -3,6 +3,7 @@ package mei
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Sizes on a link, in bytes.
@@ -78,6 +79,7 @@ func (p Packet) Append(b []byte) []byte {
 		}
 	}
 	length := len(ext) + len(p.Payload)
+	b = slices.Grow(b, headerLen+pad(length))
 	word := uint32(p.ME) | uint32(p.Host)<<8 | uint32(length&maxLength)<<16
 	if p.Extensions != nil {
 		word |= bitExt

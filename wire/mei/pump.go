@@ -12,7 +12,7 @@ type machine interface {
 	begin(now time.Time)             // the link is there
 	receive(b []byte, now time.Time) // a packet or a signal arrived
 	expire(now time.Time)            // time passed
-	next() []byte                    // what to send now, nil if nothing
+	next(b []byte) []byte            // appends the packet or signal to send now, if there is one
 	due() time.Time                  // when expire has something to do; zero is never
 	over() error                     // set once the machine has given up
 	end()                            // the link is gone
@@ -78,18 +78,32 @@ func (p *pump) run(ctx context.Context, link Link) error {
 	return context.Cause(ctx)
 }
 
+// sendAtOnce is how many packets are taken from the machine at a time: more than a message of LME has.
+const sendAtOnce = 16
+
 // send is the sender and keeper of time.
 func (p *pump) send(ctx context.Context, link Link) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var out packets
 	for {
+		out.reset()
 		p.mu.Lock()
 		p.machine.expire(time.Now())
-		b, due, over := p.machine.next(), p.machine.due(), p.machine.over()
+		for len(out.ends) < sendAtOnce {
+			before := len(out.b)
+			if out.b = p.machine.next(out.b); len(out.b) == before {
+				break
+			}
+			out.ends = append(out.ends, len(out.b))
+		}
+		due, over := p.machine.due(), p.machine.over()
 		p.mu.Unlock()
-		if b != nil {
-			if err := link.Send(b); err != nil {
-				return err
+		if !out.empty() {
+			for !out.empty() {
+				if err := link.Send(out.next()); err != nil {
+					return err
+				}
 			}
 			continue
 		}
