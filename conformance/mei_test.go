@@ -91,7 +91,7 @@ func TestMEIRecorded(t *testing.T) {
 					continue
 				}
 				words := strings.Fields(line)
-				client := map[string]guid.GUID{"amthi": mei.AMTHI, "watchdog": mei.Watchdog}[words[0]]
+				client := meiClients[words[0]]
 				equal(t, "answer to "+words[1], exchange(t, bus, client, words[1]), words[2])
 				n++
 			}

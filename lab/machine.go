@@ -65,6 +65,7 @@ type Machine struct {
 	// protocol, "web" is another web server, "silent" never says a word.
 	Stray string `json:"stray"`
 
+	Repeat          bool            `json:"-"` // nonces derive from Seed, for recorded conversations
 	KeepCertificate bool            `json:"-"` // make the certificate at once, so that it is part of the state
 	State           json.RawMessage `json:"-"` // of an earlier machine, as [Running.State] gave it
 	Dump            json.RawMessage `json:"-"` // of a real machine, as "outband dump" wrote it
@@ -84,7 +85,7 @@ const newest = 19
 
 // config says what firmware to make. power is the state that the PC is to be in, if the machine's state knows.
 func (m *Machine) config(address string, log *slog.Logger) (c firmware.Config, power string, err error) {
-	c = firmware.Config{Generation: m.Profile, Version: m.Version, Seed: m.Seed, HostName: m.HostName, TLS: m.TLS, Client: m.ClientMode, Factory: m.Unset, Wireless: m.Wireless, Log: log}
+	c = firmware.Config{Generation: m.Profile, Version: m.Version, Seed: m.Seed, Repeat: m.Repeat, HostName: m.HostName, TLS: m.TLS, Client: m.ClientMode, Factory: m.Unset, Wireless: m.Wireless, Log: log}
 	cert := m.Certificate
 	switch {
 	case m.State != nil:

@@ -93,7 +93,7 @@ func (m *Machine) offerQOP() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.auth = digest.NewServer(m.identity.Realm, digest.ServerOptions{QOP: qop})
+	m.auth = digest.NewServer(m.identity.Realm, digest.ServerOptions{QOP: qop, Random: m.secrets.fill("digest")})
 }
 
 // voidNonces makes all nonces worthless, as a change of the access list does. Source: spec wsman.md section 3.1.

@@ -2,7 +2,6 @@ package firmware
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -56,12 +55,12 @@ func (h *hostSetup) adopt(text string) {
 }
 
 // challenge returns the nonce.
-func (h *hostSetup) challenge() []byte {
+func (h *hostSetup) challenge(secrets *secrets) []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.nonce == nil {
 		h.nonce = make([]byte, activation.NonceSize)
-		rand.Read(h.nonce)
+		secrets.fill("configuration nonce")(h.nonce)
 	}
 	return h.nonce
 }
@@ -98,7 +97,7 @@ func registerHostSetup(t *table) {
 		if !m.store.untouched("IPS_HostBasedSetupService") {
 			m.hostSetup.adopt(e.ChildText("ConfigurationNonce"))
 		}
-		set(e, "ConfigurationNonce", base64.StdEncoding.EncodeToString(m.hostSetup.challenge()))
+		set(e, "ConfigurationNonce", base64.StdEncoding.EncodeToString(m.hostSetup.challenge(&m.secrets)))
 		set(e, "CertChainStatus", itoa(uint8(m.hostSetup.status())))
 		if !m.clientAllowed() {
 			set(e, "AllowedControlModes", itoa(uint8(ModeAdmin)))
@@ -147,7 +146,7 @@ func hostSetupClient(_ context.Context, m *Machine, _ wsman.Selectors, in ips.Ho
 		if err != nil || uint16(class.Value(in.SigningAlgorithm)) != signRSA {
 			return out, setupInvalidParam, nil
 		}
-		if activation.Verify(c, m.hostSetup.challenge(), in.McNonce, in.DigitalSignature) != nil {
+		if activation.Verify(c, m.hostSetup.challenge(&m.secrets), in.McNonce, in.DigitalSignature) != nil {
 			return out, setupAuthFailed, nil
 		}
 		r.Algorithm, r.Hash = amthi.SHA256, activation.Hash(c, amthi.SHA256)
@@ -262,7 +261,7 @@ func (m *Machine) judgeSetup(chain []*x509.Certificate, algorithm uint16, nonce,
 	}
 	err := m.judgeSetupChain(chain, r)
 	if err == nil {
-		err = activation.Verify(chain[0], m.hostSetup.challenge(), nonce, signature)
+		err = activation.Verify(chain[0], m.hostSetup.challenge(&m.secrets), nonce, signature)
 	}
 	if err != nil {
 		m.log.Info("setup from the PC refused", "error", err)

@@ -27,6 +27,7 @@ type Config struct {
 	Version    string // a release instead: "12.0.67.1579"
 
 	Seed     string    // what the identity derives from; machines with the same seed are twins
+	Repeat   bool      // nonces, and the password of [LocalUser], derive from Seed too: what was recorded can be said again
 	UUID     guid.GUID // default from Seed, like what follows
 	HostName string
 	Domain   string
@@ -80,6 +81,7 @@ type Hooks struct {
 // A Machine is the AMT side of one virtual machine. All methods are safe for concurrent use.
 type Machine struct {
 	config    Config
+	secrets   secrets
 	profile   Profile
 	catalogue *catalogue
 	table     *table
@@ -136,6 +138,7 @@ func New(c Config) (*Machine, error) {
 	}
 	m := &Machine{
 		config:   c,
+		secrets:  secrets{repeat: c.Repeat, seed: c.Seed},
 		profile:  profile,
 		hooks:    c.Hooks,
 		log:      c.Log,
@@ -188,7 +191,7 @@ func isHex(text string) bool {
 // setRealm begins anew with digest: nonces of before are void. mu is held, or nobody else can see the machine.
 func (m *Machine) setRealm(realm string) {
 	m.identity.Realm = realm
-	m.auth = digest.NewServer(realm, digest.ServerOptions{QOP: m.profile.QOP})
+	m.auth = digest.NewServer(realm, digest.ServerOptions{QOP: m.profile.QOP, Random: m.secrets.fill("digest")})
 }
 
 // Profile returns what sets the machine's release apart.

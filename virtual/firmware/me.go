@@ -2,7 +2,6 @@ package firmware
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -208,7 +207,7 @@ func (m *Machine) localPassword() string {
 	m.me.mu.Lock()
 	defer m.me.mu.Unlock()
 	if m.me.password == "" {
-		m.me.password = rand.Text()
+		m.me.password = m.secrets.text("local user")
 	}
 	return m.me.password
 }

@@ -28,6 +28,7 @@ var (
 type ServerOptions struct {
 	QOP      []string      // offered, in this order; nil is "auth". Release 14 offers auth and auth-int
 	Lifetime time.Duration // of a nonce, whole seconds; 0 is until Reset
+	Random   func([]byte)  // fills with random bytes what proves the nonces; nil is crypto/rand
 }
 
 // A Server hands out nonces and checks credentials: one per machine. It remembers no nonce; a nonce carries its own
@@ -40,6 +41,7 @@ type Server struct {
 	realm    string
 	qop      []string
 	lifetime uint32 // seconds, 0 is for ever
+	random   func([]byte)
 
 	mu      sync.Mutex // guards what follows
 	key     [32]byte   // proves nonces
@@ -57,6 +59,9 @@ func NewServer(realm string, o ServerOptions) *Server {
 	if s.qop == nil {
 		s.qop = []string{qopAuth}
 	}
+	if s.random = o.Random; s.random == nil {
+		s.random = func(b []byte) { rand.Read(b) } // never fails: crypto/rand ends the program instead
+	}
 	s.Reset()
 	return s
 }
@@ -69,8 +74,8 @@ func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var mask [4]byte
-	rand.Read(s.key[:]) // never fails: crypto/rand ends the program instead
-	rand.Read(mask[:])
+	s.random(s.key[:])
+	s.random(mask[:])
 	s.mask = binary.LittleEndian.Uint32(mask[:])
 	s.start = time.Now()
 	s.counter = 0
