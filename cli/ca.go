@@ -214,8 +214,9 @@ func readRSAKey(file string) (*rsa.PrivateKey, error) {
 }
 
 // consolePair returns the certificate by which machines know this console, and its files: beside the list of machines,
-// made by authority if there is none that it has signed. The key is readable by its owner alone; without an account's
-// password it opens nothing.
+// made by authority if there is none that it has signed. Unlike the authority's own key this one is a plain file, readable by
+// its owner alone: other programs (browsers, curl, openssl) are to use it too, and without an account's password it opens
+// nothing.
 func (a *app) consolePair(ctx context.Context, authority *console.Authority, days int) (pair tls.Certificate, certFile, keyFile string, err error) {
 	db, err := a.database()
 	if err != nil {

@@ -106,6 +106,7 @@ func (a *app) run(args []string) error {
 	}
 	a.Globals = globals
 	if err != nil {
+		a.Output = wantedForm(args) // the parser has not come to it
 		var parse *kong.ParseError
 		known := errors.As(err, &parse) && parse.Context != nil
 		if flag, _, ok := strings.Cut(err.Error(), `: expected string value but got "EOL"`); ok { // the words of the parser
@@ -120,6 +121,27 @@ func (a *app) run(args []string) error {
 		return err
 	}
 	return ctx.Run(a)
+}
+
+// wantedForm finds the form of the results in a command line that cannot be parsed.
+func wantedForm(args []string) string {
+	for i, word := range args {
+		next := ""
+		if i+1 < len(args) {
+			next = args[i+1]
+		}
+		for _, form := range []string{"json", "yaml"} {
+			switch word {
+			case "-o" + form, "-o=" + form, "--output=" + form:
+				return form
+			case "-o", "--output":
+				if next == form {
+					return form
+				}
+			}
+		}
+	}
+	return "table"
 }
 
 // parse parses the arguments. To describe all commands to the parser takes longer than most of them run, so it is tried

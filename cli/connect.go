@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/outband/outband/console"
@@ -86,12 +87,26 @@ type session struct {
 	password string // typed, or from stdin
 
 	addresses map[string]string // of the entries that the run works on, by name
+	machine   string            // that the run works on, if it is one alone
+
+	told atomic.Bool // a record says what failed
+}
+
+// only returns the machine that the run works on; "" if there are several, or none.
+func (s *session) only() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine
 }
 
 // remember notes the addresses of machines that have names of their own, so that records show both.
 func (s *session) remember(list []hosts.Host) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.machine = ""
+	if len(list) == 1 {
+		s.machine = list[0].Name
+	}
 	for _, h := range list {
 		if name := entryName(h); name != "" {
 			if s.addresses == nil {

@@ -17,6 +17,7 @@ func (doctorCmd) Help() string {
 // A checkRecord is one finding.
 type checkRecord struct {
 	Host   string         `json:"host"`
+	OK     bool           `json:"ok"` // not a failure
 	Check  string         `json:"check"`
 	Health console.Health `json:"health"` // ok, warn, fail, skip
 	Detail string         `json:"detail"`
@@ -56,6 +57,6 @@ func (c *doctorCmd) print(a *app, out *printer, h hosts.Host, check console.Chec
 	if check.Next != "" {
 		detail += "; " + check.Next
 	}
-	return out.record(checkRecord{h.Name, check.Name, check.Health, check.Detail, check.Next},
+	return out.record(checkRecord{h.Name, check.Health != console.Failing, check.Name, check.Health, check.Detail, check.Next},
 		plain(check.Name), cell{string(check.Health), tones[check.Health]}, plain(detail))
 }

@@ -24,6 +24,7 @@ func (dumpCmd) Help() string {
 // A dumpRecord is what came of a dump.
 type dumpRecord struct {
 	Host      string            `json:"host"`
+	OK        bool              `json:"ok"`
 	File      string            `json:"file"`
 	Classes   int               `json:"classes"`
 	Instances int               `json:"instances"`
@@ -60,7 +61,7 @@ func (c *dumpCmd) Run(a *app) error {
 	if err := writeFile(c.File, out.Bytes()); err != nil {
 		return err
 	}
-	r := dumpRecord{Host: h.Name, File: c.File, Classes: report.Classes, Instances: report.Instances, Absent: report.Absent, Refused: map[string]string{}}
+	r := dumpRecord{Host: h.Name, OK: true, File: c.File, Classes: report.Classes, Instances: report.Instances, Absent: report.Absent, Refused: map[string]string{}}
 	for name, err := range report.Refused {
 		r.Refused[name] = oneLine(err.Error())
 	}

@@ -57,8 +57,20 @@ func (a *app) report(err error) int {
 		return done.code
 	}
 	f := judge(err)
+	if (a.Output == "json" || a.Output == "yaml") && !a.session.told.Load() {
+		r := failureRecord{Host: a.session.only(), Error: problemOf(f)}
+		_ = a.printer().record(r) // whoever cannot be told of it on stdout is told on stderr
+	}
 	a.complain("", f)
 	return f.code
+}
+
+// A failureRecord is for programs what the two lines on stderr are for people, where a command has no record of its own
+// for its failure.
+type failureRecord struct {
+	Host  string   `json:"host,omitempty"` // "" if it was not one machine that failed
+	OK    bool     `json:"ok"`
+	Error *problem `json:"error"`
 }
 
 // complain writes the two lines of a failure. host is "" unless there are several.
@@ -76,10 +88,10 @@ func (a *app) complain(host string, f *failure) {
 // text is the error in words of the user's world, on one line. Names of packages go. What a machine was asked, by the name
 // of a class, goes as well where the reason has nothing to do with it; a refusal keeps it.
 func (f *failure) text() string {
-	text := oneLine(f.Error())
+	text := oneLine(strings.ReplaceAll(f.Error(), "\n", "; ")) // several that were joined
 	switch f.code {
 	case exitUnreachable, exitAuth, exitTrust, exitUsage, exitIndeterminate:
-		text = regexp.MustCompile(`(^|: |; )(?:(?:get|put|create|delete|enumerate) [A-Z]+_\w+|[A-Z]{3}_\w+\.\w+): `).ReplaceAllString(text, "$1")
+		text = regexp.MustCompile(`(^|: |; )(?:(?:dump of|get|put|create|delete|enumerate) [A-Z]+_\w+|[A-Z]{3}_\w+\.\w+): `).ReplaceAllString(text, "$1")
 	}
 	text = regexp.MustCompile(`(^|: |; )(?:(?:wsman|lab|firmware|dump|tlv|console): )+`).ReplaceAllString(text, "$1")
 	return strings.TrimSuffix(text, ": unexpected EOF")

@@ -24,7 +24,11 @@ type problem struct {
 }
 
 func problemOf(f *failure) *problem {
-	return &problem{Class: console.Kind(f.code).String(), Message: f.text(), Hint: oneLine(f.hint)}
+	class := console.Kind(f.code).String()
+	if f.code == exitInterrupted {
+		class = "interrupted"
+	}
+	return &problem{Class: class, Message: f.text(), Hint: oneLine(f.hint)}
 }
 
 // eachHost does something to every machine of list, several at once, and hands each outcome over as soon as it is there:

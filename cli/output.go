@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"charm.land/lipgloss/v2"
 	"go.yaml.in/yaml/v4"
@@ -23,6 +24,7 @@ type printer struct {
 	records int
 
 	addressOf func(host string) string // of a host that is known by a name; "" of others
+	told      *atomic.Bool             // set when a record says what failed; may be nil
 }
 
 type column struct {
@@ -49,7 +51,7 @@ type cell struct {
 func plain(text string) cell { return cell{text: text} }
 
 func (a *app) printer(columns ...column) *printer {
-	return &printer{w: a.out, form: a.Output, styled: a.styled(a.out), columns: columns, addressOf: a.session.addressOf}
+	return &printer{w: a.out, form: a.Output, styled: a.styled(a.out), columns: columns, addressOf: a.session.addressOf, told: &a.session.told}
 }
 
 // styled reports whether w shows colours: a terminal, unless the user has said no (https://no-color.org).
@@ -186,6 +188,9 @@ func (p *printer) json(v any) error {
 // located puts the address behind the host of a record, where the host is known by a name, so that whoever asked by
 // address finds the answer. A record that has an address of its own is left alone.
 func (p *printer) located(record []byte) []byte {
+	if p.told != nil && bytes.Contains(record, []byte(`"error":{"class":`)) {
+		p.told.Store(true)
+	}
 	const begin = `{"host":`
 	rest, ok := bytes.CutPrefix(record, []byte(begin))
 	if !ok || p.addressOf == nil {

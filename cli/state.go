@@ -179,9 +179,12 @@ func (c *stateDiffCmd) Run(a *app) error {
 		return err
 	}
 	out := a.printer(changeColumns(list)...)
-	help := &console.StateHelp{Secret: a.secrets(c.File), TLS: func(context.Context, *console.Client, console.StateTLS) error {
-		return errors.New("diff changes nothing")
-	}}
+	no := errors.New("diff changes nothing")
+	help := &console.StateHelp{
+		Secret: a.secrets(c.File),
+		TLS:    func(context.Context, *console.Client, console.StateTLS) error { return no },
+		Again:  func(context.Context, *console.Client) (*console.Client, error) { return nil, no },
+	}
 	differ := false
 	err = eachHost(a, list, c.Many, func(ctx context.Context, client *console.Client) ([]console.Change, error) {
 		plan, err := client.PlanState(ctx, want, help)

@@ -59,9 +59,23 @@ func (c *stateApplyCmd) help(a *app, list []hosts.Host) (*console.StateHelp, err
 	for _, h := range list {
 		byAddress[h.Address] = h
 	}
-	return &console.StateHelp{Secret: a.secrets(c.File), TLS: func(ctx context.Context, client *console.Client, want console.StateTLS) error {
-		return c.protect(ctx, a, byAddress[client.Address()], client, want)
-	}}, nil
+	return &console.StateHelp{
+		Secret: a.secrets(c.File),
+		TLS: func(ctx context.Context, client *console.Client, want console.StateTLS) error {
+			return c.protect(ctx, a, byAddress[client.Address()], client, want)
+		},
+		Again: func(ctx context.Context, client *console.Client) (*console.Client, error) {
+			h := byAddress[client.Address()]
+			db, err := a.database()
+			if err != nil {
+				return nil, err
+			}
+			if entry, err := db.Get(h.Name); err == nil {
+				h = entry
+			}
+			return a.connectKnown(ctx, h, []tls.Certificate{})
+		},
+	}, nil
 }
 
 // protect has a machine be reached as a state says, and remembers it.

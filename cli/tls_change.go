@@ -175,6 +175,8 @@ func (tlsMutualCmd) Help() string {
 	return "TLS must be on. The authority becomes a trusted root of the machine, and this console gets a certificate (console.pem beside the list of " +
 		"machines), or the one of --cert and --key is used; it is remembered for the machine. Before the machine refuses others, and after, it is " +
 		"proved that it can be logged in to; if not all is put back.\n\n" +
+		"The key of that certificate, console-key.pem, is a plain file which nobody but you can read, not encrypted as the passwords are: browsers, " +
+		"curl and openssl are to use it as well, and alone, without the password of an account, it opens nothing.\n\n" +
 		signerHelp + example("outband tls mutual nuc1", "outband tls mutual nuc1 --off", "outband tls mutual nuc1 --cert me.pem --key me.key --client-ca clients.pem --trusted-cn console.example.org")
 }
 

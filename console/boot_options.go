@@ -68,6 +68,9 @@ func (o *BootOptions) check(v *bootView) error {
 	if missing != nil {
 		return fmt.Errorf("%w: the BIOS does not support %s", ErrUnsupported, strings.Join(missing, ", "))
 	}
+	if o.SecureBoot != nil && v.options.EnforceSecureBoot == nil { // what the BIOS could do is of no use then
+		return fmt.Errorf("%w: this release has no control of secure boot (AMT_BootSettingData.EnforceSecureBoot)", ErrUnsupported)
+	}
 	switch o.Verbosity {
 	case VerbosityDefault, VerbosityQuiet, VerbosityVerbose, VerbosityBlank:
 	default:

@@ -51,6 +51,7 @@ func TestBootOptions(t *testing.T) {
 	} {
 		f := newFake()
 		allCapabilities(t, f)
+		edit(t, f, func(v *amt.BootSettingData) { v.EnforceSecureBoot = new(false) })
 		put := catchPut(f)
 		if _, err := Over(f, "x").Boot(t.Context(), BootRequest{Device: BootAsSetUp, Options: tt.o}); err != nil {
 			t.Fatalf("%+v: %v", tt.o, err)
@@ -75,10 +76,22 @@ func TestBootOptions(t *testing.T) {
 func TestSecureBootIsNotLeftWithoutControl(t *testing.T) {
 	f := newFake()
 	allCapabilities(t, f)
-	edit(t, f, func(v *amt.BootSettingData) { v.SecureBootControlEnabled = new(false) })
+	edit(t, f, func(v *amt.BootSettingData) { v.EnforceSecureBoot, v.SecureBootControlEnabled = new(true), new(false) })
 	_, err := Over(f, "x").Boot(t.Context(), BootRequest{Device: BootIDERCD, Options: BootOptions{SecureBoot: new(false)}})
 	if !errors.Is(err, ErrNotOffered) || len(changes(f)) != 0 {
 		t.Errorf("got %v, %v", err, changes(f))
+	}
+}
+
+// A BIOS may have it and the release no way to ask for it.
+func TestSecureBootBeforeRelease15(t *testing.T) {
+	for _, want := range []bool{true, false} {
+		f := newFake()
+		allCapabilities(t, f)
+		_, err := Over(f, "x").Boot(t.Context(), BootRequest{Device: BootIDERCD, Options: BootOptions{SecureBoot: new(want)}})
+		if !errors.Is(err, ErrUnsupported) || len(changes(f)) != 0 {
+			t.Errorf("%v: got %v, %v", want, err, changes(f))
+		}
 	}
 }
 

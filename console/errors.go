@@ -249,7 +249,13 @@ func explainRefusal(err error) (Kind, string) {
 		return KindRefused, "ask for consent: the code on the machine's screen must be entered first; admin control mode with consent off needs none"
 	case errors.Is(err, ErrNotOffered):
 		return KindRefused, notOfferedHint(err)
-	case errors.Is(err, ErrUnsupported), errors.Is(err, status.ErrUnsupported):
+	case errors.Is(err, ErrUnsupported):
+		return KindUnsupported, ""
+	case errors.Is(err, status.ErrUnsupported):
+		var no *status.Error
+		if errors.As(err, &no) && strings.HasSuffix(no.Op, ".RequestPowerStateChange") {
+			return KindUnsupported, "sleep, hibernation, graceful actions and NMI came with release 9.0; on, off, cycle and reset are known to all"
+		}
 		return KindUnsupported, ""
 	case errors.Is(err, status.ErrNotReady), errors.Is(err, status.ErrBusy):
 		return KindRefused, "try again in some seconds; open KVM, SOL or IDE-R sessions forbid power off and cycle, and graceful actions need the agent in the operating system"

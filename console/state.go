@@ -103,6 +103,7 @@ var stateSections = []struct {
 	{"network", func(s *State) bool { return s.Network != nil }, readStateNetwork, planNetwork},
 	{"cira", func(s *State) bool { return s.CIRA != nil && s.CIRA.Home != nil }, readStateCIRA, planHome},
 	{"tls", func(s *State) bool { return s.TLS != nil }, readStateTLS, planTLS},
+	{"trusted_roots", func(s *State) bool { return s.TrustedRoots != nil }, readStateRoots, planOurRoots},
 }
 
 // Secrets finds the secret that a State names, such as the content of a file. The error tells why it cannot.
@@ -114,6 +115,9 @@ type StateHelp struct {
 
 	// TLS switches TLS on or off, as it is told by the State, on the machine of a Client.
 	TLS func(ctx context.Context, c *Client, want StateTLS) error
+
+	// Again connects to the machine of a Client after TLS has switched it.
+	Again func(ctx context.Context, c *Client) (*Client, error)
 }
 
 func (h *StateHelp) secret(name string) (string, error) {

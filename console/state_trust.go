@@ -72,28 +72,63 @@ func planNewRoots(c *Client, now, want *State, _ *StateHelp) (out []Change, err 
 	return out, nil
 }
 
-// planOldRoots removes roots: after what needed them. One by which the machine takes our certificate stays as long as it
-// wants certificates; where that is to end it is left to another run.
+// planOldRoots removes roots: after what needed them. One by which the machine takes our certificate can go only where it
+// is to want certificates no more, and goes when it does not: see planOurRoots.
 func planOldRoots(c *Client, now, want *State, _ *StateHelp) (out []Change, err error) {
-	for i := range *now.TrustedRoots {
-		old := (*now.TrustedRoots)[i]
-		keep := false
-		for k := range *want.TrustedRoots {
-			cert, err := (*want.TrustedRoots)[k].parse()
-			if err != nil {
-				return nil, err
-			}
-			keep = keep || bytes.Equal(cert.Raw, old.der)
-		}
+	err = eachOldRoot(now, want, func(old StateRoot) error {
 		switch {
-		case keep:
-		case old.ours && (want.TLS == nil || want.TLS.Mutual == nil || *want.TLS.Mutual):
-			return nil, &InUseError{old.Name, []string{usedByUs}}
 		case !old.ours:
 			out = append(out, Change{Subject: old.Name, From: "trusted", do: func(ctx context.Context) error { return c.RemovePKI(ctx, old.id) }})
+		case want.TLS == nil || want.TLS.Mutual == nil || *want.TLS.Mutual:
+			return &InUseError{old.Name, []string{usedByUs}}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// planOurRoots removes those by which the machine has taken our certificate, once it asks for none. It is reached
+// otherwise then.
+func planOurRoots(c *Client, now, want *State, help *StateHelp) (out []Change, err error) {
+	err = eachOldRoot(now, want, func(old StateRoot) error {
+		if !old.ours {
+			return nil
+		}
+		if help == nil || help.Again == nil {
+			return fmt.Errorf("%w: TLS is switched by hand here", ErrNotOffered)
+		}
+		out = append(out, Change{Subject: old.Name, From: "trusted", do: func(ctx context.Context) error {
+			via, err := help.Again(ctx, c)
+			if err != nil {
+				return err
+			}
+			defer via.Close()
+			return via.RemovePKI(ctx, old.id)
+		}})
+		return nil
+	})
+	return out, err
+}
+
+// eachOldRoot calls f for each root that now has and want has not.
+func eachOldRoot(now, want *State, f func(old StateRoot) error) error {
+	var keep [][]byte
+	for i := range *want.TrustedRoots {
+		cert, err := (*want.TrustedRoots)[i].parse()
+		if err != nil {
+			return err
+		}
+		keep = append(keep, cert.Raw)
+	}
+	for _, old := range *now.TrustedRoots {
+		if slices.ContainsFunc(keep, func(der []byte) bool { return bytes.Equal(der, old.der) }) {
+			continue
+		}
+		if err := f(old); err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func distinct(cert *x509.Certificate) string {

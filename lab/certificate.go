@@ -87,9 +87,9 @@ func encodePEM(c *tls.Certificate) (string, error) {
 	return string(append(out, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...)), nil
 }
 
-// fingerprint is the SHA-256 of the first certificate, 64 hex digits.
-func fingerprint(c *tls.Certificate) string {
-	sum := sha256.Sum256(c.Certificate[0])
+// fingerprint is the SHA-256 of a certificate, 64 hex digits.
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }
 

@@ -221,12 +221,16 @@ func (r *Running) UUID() string { return r.Firmware.Identity().UUID.String() }
 // Generation returns the generation of the firmware: 11.
 func (r *Running) Generation() int { return r.Firmware.Profile().Release.Major }
 
-// Fingerprint returns the SHA-256 of the certificate, 64 hex digits; "" if TLS is off.
+// Fingerprint returns the SHA-256 of the certificate that TLS shows now, 64 hex digits; "" if TLS is off.
 func (r *Running) Fingerprint() string {
-	if r.cert == nil || !slices.Contains(r.Ports(), firmware.PortHTTPS) {
+	if r.Firmware == nil || !slices.Contains(r.Ports(), firmware.PortHTTPS) {
 		return ""
 	}
-	return fingerprint(r.cert)
+	der, err := r.Firmware.ServerCertificate()
+	if err != nil {
+		return "" // nobody can connect then either
+	}
+	return fingerprint(der)
 }
 
 // Power returns the state of the PC in one word: on, asleep, hibernated, off.

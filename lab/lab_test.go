@@ -3,6 +3,9 @@ package lab
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -121,6 +124,25 @@ func TestState(t *testing.T) {
 	settings, err = wsman.Get(t.Context(), client(t, again.Machines[1]), uri, nil)
 	if err != nil || settings.ChildText("HostName") != name {
 		t.Errorf("host name is %q, %v", settings.ChildText("HostName"), err)
+	}
+}
+
+// A dump that does not tell its release is of one that speaks nothing but TLS: whoever pins what is told reaches it.
+func TestFingerprintIsOfWhatIsShown(t *testing.T) {
+	w, err := Start(t.Context(), World{Machines: []Machine{{Dump: []byte("{}")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	m := w.Machines[0]
+	conn, err := tls.Dial("tcp", net.JoinHostPort(m.Address, "16993"), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].Raw)
+	if want := hex.EncodeToString(sum[:]); m.Fingerprint() != want {
+		t.Errorf("told %q, shown %s", m.Fingerprint(), want)
 	}
 }
 

@@ -239,6 +239,9 @@ func TestPutBootSettings(t *testing.T) {
 		{"verbosity", 0, func(d *amt.BootSettingData) { d.FirmwareVerbosity = new(amt.BootSettingDataFirmwareVerbosity(2)) }, wsman.ErrInvalidRepresentation},
 		{"secure erase", 0, func(d *amt.BootSettingData) { d.SecureErase = new(true) }, wsman.ErrInvalidRepresentation},
 		{"platform erase", 16, func(d *amt.BootSettingData) { d.PlatformErase = new(true) }, nil},
+		{"secure boot", 16, func(d *amt.BootSettingData) { d.EnforceSecureBoot = new(true) }, nil},
+		{"secure boot before release 15", 12, func(d *amt.BootSettingData) { d.EnforceSecureBoot = new(true) }, wsman.ErrInvalidRepresentation},
+		{"platform erase before release 16", 12, func(d *amt.BootSettingData) { d.PlatformErase = new(true) }, wsman.ErrInvalidRepresentation},
 		{"drive of IDE-R", 0, func(d *amt.BootSettingData) { d.IDERBootDevice = new(amt.BootSettingDataIDERBootDevice(2)) }, wsman.ErrInvalidRepresentation},
 		{"long password", 0, func(d *amt.BootSettingData) { d.RSEPassword = new(strings.Repeat("x", 33)) }, wsman.ErrSchemaValidation},
 		{"parameters", 16, func(d *amt.BootSettingData) {
@@ -261,6 +264,13 @@ func TestPutBootSettings(t *testing.T) {
 			}
 		})
 	}
+	inBubble(t, "off what the release does not have", func(t *testing.T) {
+		w := newWorld(t, firmware.Config{Generation: 12}, pc.Options{})
+		err := w.put(t, func(d *amt.BootSettingData) { d.EnforceSecureBoot, d.BIOSSetup = new(false), new(true) })
+		if d := w.settings(t); err != nil || d.EnforceSecureBoot != nil || !*d.BIOSSetup {
+			t.Errorf("%v; EnforceSecureBoot %v, BIOSSetup %v", err, d.EnforceSecureBoot, *d.BIOSSetup)
+		}
+	})
 	inBubble(t, "read-only properties", func(t *testing.T) {
 		w := newWorld(t, firmware.Config{Generation: 16}, pc.Options{})
 		err := w.put(t, func(d *amt.BootSettingData) {

@@ -150,8 +150,9 @@ func (b *boot) booted(m *Machine, r BootResult) {
 // badValue is the fault for a Put of what the machine cannot do. Source: DSP0226 14.6, wxf:InvalidRepresentation.
 func badValue() error { return wsman.ErrInvalidRepresentation.With(faultDetail + "InvalidValues") }
 
-// putBootSettings judges a Put of AMT_BootSettingData.
-func putBootSettings(_ context.Context, m *Machine, _, want *wsman.Element) error {
+// putBootSettings judges a Put of AMT_BootSettingData. An option that the release does not have may be sent as off, as
+// MeshCommander sends EnforceSecureBoot to every release, and is not kept; asked for, it is refused.
+func putBootSettings(_ context.Context, m *Machine, old, want *wsman.Element) error {
 	var d amt.BootSettingData
 	if err := d.Decode(want); err != nil {
 		return wsman.ErrInvalidRepresentation.With(err.Error())
@@ -162,8 +163,12 @@ func putBootSettings(_ context.Context, m *Machine, _, want *wsman.Element) erro
 		text := want.ChildText(o.name)
 		on := text != "" && text != "false" && text != "0"
 		asked = asked || on
-		if on && o.needs != nil && !o.needs(&c) {
+		has := old.Child(o.name) != nil
+		if on && (!has || o.needs != nil && !o.needs(&c)) {
 			return badValue()
+		}
+		if !has {
+			set(want, o.name)
 		}
 	}
 	if v := uint8(class.Value(d.FirmwareVerbosity)); v > 3 || v == 1 && !class.Value(c.VerbosityQuiet) ||

@@ -32,12 +32,9 @@ var sharedKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.Gen
 // tlsConfig returns the configuration of the TLS ports of the network, or of the local interface.
 func (m *Machine) tlsConfig(local bool) (*tls.Config, error) {
 	settings := m.tls(local)
-	cert := m.bound(settings.Certificate)
-	if cert == nil {
-		var err error
-		if cert, err = m.own(); err != nil {
-			return nil, err
-		}
+	cert, err := m.shown(settings.Certificate)
+	if err != nil {
+		return nil, err
 	}
 	config := &tls.Config{
 		Certificates:           []tls.Certificate{*cert},
@@ -57,6 +54,24 @@ func (m *Machine) tlsConfig(local bool) (*tls.Config, error) {
 		}
 	}
 	return config, nil
+}
+
+// ServerCertificate returns the certificate that TLS shows on the network, DER: the one that is bound to it, or else the
+// machine's own, which is made if there is none yet.
+func (m *Machine) ServerCertificate() ([]byte, error) {
+	cert, err := m.shown(m.tls(false).Certificate)
+	if err != nil {
+		return nil, err
+	}
+	return cert.Certificate[0], nil
+}
+
+// shown returns the certificate of a handle with its key, or the machine's own.
+func (m *Machine) shown(id string) (*tls.Certificate, error) {
+	if cert := m.bound(id); cert != nil {
+		return cert, nil
+	}
+	return m.own()
 }
 
 // own returns the certificate of a machine that nobody gave one, or the one of its configuration.
