@@ -183,7 +183,10 @@ func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln n
 	if err := c.viewer(ctx, a, ln.Addr().String(), o.Password, func() { cancel(errHungUp) }, &wg); err != nil {
 		return err
 	}
-	return s.Run(ctx)
+	if err := s.Run(ctx); !errors.Is(err, redir.ErrConsent) {
+		return err
+	}
+	return consentGone(o.Name)
 }
 
 // vncViewers are programs that show a VNC server that they are given as HOST::PORT.
@@ -204,7 +207,7 @@ func (c *kvmCmd) viewer(ctx context.Context, a *app, address, password string, d
 		}
 	}
 	if name == "none" {
-		a.note("point a VNC viewer at %s; Ctrl-C ends", strings.Replace(address, ":", "::", 1))
+		a.note("point a VNC viewer at %s; Ctrl-C ends", viewerAddress(address))
 		return nil
 	}
 	host, port, _ := net.SplitHostPort(address)
@@ -232,5 +235,11 @@ func viewerArgs(name, host, port string) []string {
 	case strings.Contains(name, "remmina"):
 		return []string{"-c", "vnc://" + net.JoinHostPort(host, port)}
 	}
-	return []string{host + "::" + port}
+	return []string{viewerAddress(net.JoinHostPort(host, port))}
+}
+
+// viewerAddress is how viewers name a server with a port rather than a display: HOST::PORT, with brackets about IPv6.
+func viewerAddress(address string) string {
+	port := strings.LastIndex(address, ":")
+	return address[:port] + ":" + address[port:]
 }
