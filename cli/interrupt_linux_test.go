@@ -1,13 +1,11 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -39,32 +37,6 @@ func terminal(t *testing.T) (user, program *os.File) {
 	}
 	t.Cleanup(func() { program.Close() })
 	return user, program
-}
-
-// A listener hears what a program says, and does something when it says a certain thing.
-type listener struct {
-	mu   sync.Mutex
-	said bytes.Buffer
-	at   map[string]func() // by words; each is done once
-}
-
-func (l *listener) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.said.Write(p)
-	for words, do := range l.at {
-		if strings.Contains(l.said.String(), words) {
-			delete(l.at, words)
-			go do()
-		}
-	}
-	return len(p), nil
-}
-
-func (l *listener) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.said.String()
 }
 
 // Ctrl-C at a prompt is heard: what was switched on is switched off again, and the code is taken off the screen.

@@ -94,9 +94,7 @@ func (c *kvmCmd) Run(a *app) (err error) {
 	err = a.redirected(ctx, client, redir.KVM, c.Redirection, func(ctx context.Context) error {
 		return c.share(ctx, a, client, ln, o, web, rec)
 	})
-	if e := back(); e != nil {
-		err = errors.Join(err, e)
-	}
+	err = failedBack(err, back())
 	if errors.Is(err, errTimeIsUp) || errors.Is(err, errHungUp) {
 		return nil
 	}
@@ -145,7 +143,7 @@ func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln n
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, light()) }()
+	defer func() { err = failedBack(err, light()) }()
 	if err := c.Typing.do(ctx, s); err != nil {
 		return err
 	}
