@@ -256,7 +256,7 @@ func (t *amttoolRun) remoteControl(ctx context.Context, command, special string)
 		return err
 	}
 	t.print("host %s, %s [y/N] ? ", name, command)
-	reply, _ := readLine(t.app.in) // the end of input is a no
+	reply, _ := t.app.answer() // the end of input is a no
 	if !slices.Contains([]string{"y", "yes"}, strings.ToLower(reply)) {
 		t.print("canceled\n")
 		return nil

@@ -135,7 +135,7 @@ func (a *app) askCode(host string) (string, error) {
 	}
 	done := a.prompt("code on the screen of " + host + ":")
 	defer done("")
-	line, err := readLine(a.in)
+	line, err := a.answer()
 	if err != nil {
 		return "", fmt.Errorf("read the code: %w", err)
 	}
@@ -160,6 +160,20 @@ func agreed[R any](a *app, machines int, do func(ctx context.Context, c *console
 // codeTries is how many codes are asked for: the machine takes no more wrong ones.
 const codeTries = 3
 
+// consentGone is the end of a session that broke and cannot be had again: consent has run out meanwhile, or was taken back.
+// It is not asked for again, since whoever types may be typing at the machine.
+func consentGone(host string) error {
+	return &failure{exitRefused, fmt.Errorf("%s wants consent again", host), "the same command asks for the code"}
+}
+
+// withdraw takes the code off the machine's screen: nobody here will tell it any more.
+func (a *app) withdraw(ctx context.Context, c *console.Client) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackTime)
+	defer cancel()
+	_, err := c.CancelConsent(ctx)
+	return err
+}
+
 // obtainConsent asks the person in front of the machine, by way of the person here. It does nothing where none is needed.
 func (a *app) obtainConsent(ctx context.Context, c *console.Client) error {
 	now, err := c.Consent(ctx)
@@ -170,6 +184,7 @@ func (a *app) obtainConsent(ctx context.Context, c *console.Client) error {
 		_, err := a.askCode(c.Address())
 		return err
 	}
+	ours := now.State == "not started"
 	now, err = c.StartConsent(ctx)
 	switch {
 	case err != nil:
@@ -179,6 +194,9 @@ func (a *app) obtainConsent(ctx context.Context, c *console.Client) error {
 	}
 	for try := 1; ; try++ {
 		code, err := a.askCode(c.Address())
+		if err != nil && ours {
+			err = errors.Join(err, a.withdraw(ctx, c))
+		}
 		if err != nil {
 			return err
 		}

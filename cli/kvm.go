@@ -94,9 +94,7 @@ func (c *kvmCmd) Run(a *app) (err error) {
 	err = a.redirected(ctx, client, redir.KVM, c.Redirection, func(ctx context.Context) error {
 		return c.share(ctx, a, client, ln, o, web, rec)
 	})
-	if e := back(); e != nil {
-		err = errors.Join(err, e)
-	}
+	err = failedBack(err, back())
 	if errors.Is(err, errTimeIsUp) || errors.Is(err, errHungUp) {
 		return nil
 	}
@@ -145,7 +143,7 @@ func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln n
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, light()) }()
+	defer func() { err = failedBack(err, light()) }()
 	if err := c.Typing.do(ctx, s); err != nil {
 		return err
 	}
@@ -183,7 +181,10 @@ func (c *kvmCmd) share(ctx context.Context, a *app, client *console.Client, ln n
 	if err := c.viewer(ctx, a, ln.Addr().String(), o.Password, func() { cancel(errHungUp) }, &wg); err != nil {
 		return err
 	}
-	return s.Run(ctx)
+	if err := s.Run(ctx); !errors.Is(err, redir.ErrConsent) {
+		return err
+	}
+	return consentGone(o.Name)
 }
 
 // vncViewers are programs that show a VNC server that they are given as HOST::PORT.
@@ -204,7 +205,7 @@ func (c *kvmCmd) viewer(ctx context.Context, a *app, address, password string, d
 		}
 	}
 	if name == "none" {
-		a.note("point a VNC viewer at %s; Ctrl-C ends", strings.Replace(address, ":", "::", 1))
+		a.note("point a VNC viewer at %s; Ctrl-C ends", viewerAddress(address))
 		return nil
 	}
 	host, port, _ := net.SplitHostPort(address)
@@ -232,5 +233,11 @@ func viewerArgs(name, host, port string) []string {
 	case strings.Contains(name, "remmina"):
 		return []string{"-c", "vnc://" + net.JoinHostPort(host, port)}
 	}
-	return []string{host + "::" + port}
+	return []string{viewerAddress(net.JoinHostPort(host, port))}
+}
+
+// viewerAddress is how viewers name a server with a port rather than a display: HOST::PORT, with brackets about IPv6.
+func viewerAddress(address string) string {
+	port := strings.LastIndex(address, ":")
+	return address[:port] + ":" + address[port:]
 }

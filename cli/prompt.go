@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func (a *app) confirm(question string, byDefault bool) (bool, error) {
 	}
 	done := a.prompt(question + " " + choice)
 	defer done("")
-	line, err := readLine(a.in)
+	line, err := a.answer()
 	if err != nil {
 		return false, fmt.Errorf("read the answer: %w", err)
 	}
@@ -76,12 +77,47 @@ func (a *app) askPassword(question string) (password string, ok bool, err error)
 		return "", false, nil
 	}
 	done := a.prompt(question + ":")
-	b, err := term.ReadPassword(int(in.Fd()))
+	fd := int(in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", false, fmt.Errorf("read the password: %w", err)
+	}
+	password, err = unless(a.ctx, func() (string, error) {
+		b, err := term.ReadPassword(fd)
+		return string(b), err
+	})
+	if a.ctx.Err() != nil {
+		term.Restore(fd, before) // the one who reads does not come to it any more
+	}
 	done("\n")
 	if err != nil {
 		return "", false, fmt.Errorf("read the password: %w", err)
 	}
-	return string(b), true, nil
+	return password, true, nil
+}
+
+// answer reads the line that the user types at a prompt. Ctrl-C ends that: what was switched on for a session must be
+// switched off again.
+func (a *app) answer() (string, error) {
+	return unless(a.ctx, func() (string, error) { return readLine(a.in) })
+}
+
+// unless returns what read does, unless ctx ends first. Nobody can end a read of a terminal: it then goes on to the end of
+// the program, which is near.
+func unless(ctx context.Context, read func() (string, error)) (text string, err error) {
+	done := make(chan struct{})
+	var got string
+	var failed error
+	go func() {
+		defer close(done)
+		got, failed = read()
+	}()
+	select {
+	case <-done:
+		return got, failed
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 }
 
 // readLine reads one line, byte by byte: what follows belongs to somebody else.

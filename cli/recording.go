@@ -8,14 +8,15 @@ import (
 	"sync"
 )
 
-// A recording is a file that is written beside a session. When the file cannot grow any more the user is told, the session
-// goes on, and its command fails in the end.
+// A recording is a file that is written beside a session: of --record, or of --log. When the file cannot grow any more the
+// user is told, the session goes on, and its command fails in the end.
 type recording struct {
 	app  *app
 	host string
+	what string // "recording", "log"
 	name string
 	file *os.File
-	size func() int64 // of what is whole
+	size func() int64 // of what is whole; nil: all that was written is
 
 	mu     sync.Mutex // guards what follows
 	failed error
@@ -31,7 +32,16 @@ func (a *app) newRecording(host, name string) (*recording, error) {
 	if err != nil {
 		return nil, usage("", "--record: %w", err)
 	}
-	return &recording{app: a, host: host, name: name, file: f, size: func() int64 { return 0 }}, nil
+	return &recording{app: a, host: host, what: "recording", name: name, file: f, size: func() int64 { return 0 }}, nil
+}
+
+// newLog opens the file of the flag --log, to append to it.
+func (a *app) newLog(host, name string) (*recording, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, usage("", "--log: %w", err)
+	}
+	return &recording{app: a, host: host, what: "log", name: name, file: f}, nil
 }
 
 // fail notes that the recording has ended early, once.
@@ -41,8 +51,8 @@ func (r *recording) fail(err error) {
 	if err == nil || r.failed != nil {
 		return
 	}
-	r.failed = fmt.Errorf("recording to %s: %w", r.name, reason(err))
-	r.app.note("%s: the recording has ended, and the session goes on: %v", r.host, r.failed)
+	r.failed = fmt.Errorf("%s to %s: %w", r.what, r.name, reason(err))
+	r.app.note("%s: the %s has ended, and the session goes on: %v", r.host, r.what, r.failed)
 }
 
 // reason is what a write of a file failed with, without the names of files and packages.
@@ -58,11 +68,14 @@ func reason(err error) error {
 func (r *recording) close(err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.failed != nil {
+	if r.failed != nil && r.size != nil {
 		r.file.Truncate(r.size()) // what is no file has no size to cut
 	}
 	if e := r.file.Close(); e != nil && r.failed == nil {
-		r.failed = fmt.Errorf("recording to %s: %w", r.name, reason(e))
+		r.failed = fmt.Errorf("%s to %s: %w", r.what, r.name, reason(e))
+	}
+	if r.failed == nil && r.size == nil {
+		return err
 	}
 	if r.failed == nil {
 		r.app.note("%s: recorded to %s", r.host, r.name)

@@ -39,16 +39,16 @@ func (a *app) redirected(ctx context.Context, c *console.Client, kind redir.Kind
 				return &failure{exitRefused, fmt.Errorf("%s is switched off at %s", what, c.Address()), "--enable switches it on for the session"}
 			}
 		}
-		restore, err := c.EnableRedirection(ctx, kind)
-		if err != nil {
-			return err
+		restore, e := c.EnableRedirection(ctx, kind)
+		if e != nil {
+			return e
 		}
 		a.detail("%s: %s switched on", c.Address(), what)
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackTime)
 			defer cancel()
 			if e := restore(ctx); e != nil {
-				err = errors.Join(err, e)
+				err = failedBack(err, fmt.Errorf("%s is still switched on at %s: %w", what, c.Address(), e))
 				return
 			}
 			a.detail("%s: %s switched off again", c.Address(), what)
@@ -62,6 +62,18 @@ func (a *app) redirected(ctx context.Context, c *console.Client, kind redir.Kind
 		return err
 	}
 	return f(ctx)
+}
+
+// failedBack is the end of a session behind which something could not be put back. Where err says that it ended as the user
+// wanted, that is all there is to tell; nothing hides it.
+func failedBack(err, back error) error {
+	switch {
+	case back == nil:
+		return err
+	case err == nil, errors.Is(err, errTimeIsUp), errors.Is(err, errHungUp), errors.Is(err, context.Canceled):
+		return back
+	}
+	return errors.Join(err, back)
 }
 
 // reachBy is reach for commands that open a session.

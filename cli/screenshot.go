@@ -60,7 +60,11 @@ func (c *screenshotCmd) Run(a *app) error {
 		_, err = a.out.Write(out.Bytes())
 		return err
 	}
-	if err := os.WriteFile(c.File, out.Bytes(), 0o600); err != nil {
+	write := writeFile
+	if info, err := os.Stat(c.File); err == nil && !info.Mode().IsRegular() {
+		write = func(name string, b []byte) error { return os.WriteFile(name, b, 0o600) } // a pipe, a device
+	}
+	if err := write(c.File, out.Bytes()); err != nil {
 		return fmt.Errorf("screenshot: %w", err)
 	}
 	r := screenshotRecord{h.Name, true, c.File, img.Rect.Dx(), img.Rect.Dy()}

@@ -52,12 +52,12 @@ func (c *solCmd) Run(a *app) (err error) {
 	defer client.Close()
 	var log io.Writer = io.Discard
 	if c.Log != "" {
-		f, err := os.OpenFile(c.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-		if err != nil {
-			return usage("", "--log: %w", err)
+		r, e := a.newLog(h.Name, c.Log)
+		if e != nil {
+			return e
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		log = f
+		defer func() { err = r.close(err) }()
+		log = r.quietly(r.file)
 	}
 	if c.Record != "" {
 		w, end, e := c.record(a, h.Name)
@@ -194,6 +194,8 @@ func (l *solLine) reopen(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case errors.Is(err, redir.ErrConsent):
+			return consentGone(l.cmd.Host)
 		case errors.Is(err, redir.ErrDenied), errors.Is(err, redir.ErrDisabled), errors.Is(err, console.ErrTrust), errors.Is(err, console.ErrUnauthorized):
 			return err
 		}

@@ -20,7 +20,7 @@ func (t *Twice) check(a *app, h hosts.Host, what string) error {
 			return usage(fmt.Sprintf("--yes %s names it", h.Name), "%s: this cannot be undone, and the machine must be named twice", what)
 		}
 		done := a.prompt(fmt.Sprintf("%s. This cannot be undone. Type %s to go on:", what, h.Name))
-		line, err := readLine(a.in)
+		line, err := a.answer()
 		done("")
 		if err != nil {
 			return fmt.Errorf("read the answer: %w", err)

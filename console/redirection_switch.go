@@ -2,7 +2,9 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/outband/outband/class"
 	"github.com/outband/outband/class/amt"
@@ -41,26 +43,36 @@ func (c *Client) EnableRedirection(ctx context.Context, kind redir.Kind) (restor
 		want.listener = true
 		want.state |= redirectionBit(kind)
 	}
+	restore = func(ctx context.Context) error { return c.restoreRedirection(ctx, kind, before) }
 	if err := c.setRedirection(ctx, before, &want); err != nil {
-		return nil, fmt.Errorf("switch %v on: %w", kind, err)
+		// Part of it may have been done, or all, if ctx has ended behind it.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreTime)
+		defer cancel()
+		return nil, errors.Join(fmt.Errorf("switch %v on: %w", kind, err), restore(ctx))
 	}
-	return func(ctx context.Context) error {
-		now, err := c.redirectionState(ctx)
-		if err != nil {
-			return fmt.Errorf("switch %v off again: %w", kind, err)
-		}
-		back := *now
-		if kind == redir.KVM {
-			back.kvm = before.kvm
-		} else {
-			back.listener = back.listener && before.listener
-			back.state = now.state &^ (redirectionBit(kind) &^ before.state)
-		}
-		if err := c.setRedirection(ctx, now, &back); err != nil {
-			return fmt.Errorf("switch %v off again: %w", kind, err)
-		}
-		return nil
-	}, nil
+	return restore, nil
+}
+
+// restoreTime is for taking back what was not to be.
+const restoreTime = 20 * time.Second
+
+// restoreRedirection switches off what was off before.
+func (c *Client) restoreRedirection(ctx context.Context, kind redir.Kind, before *redirectionState) error {
+	now, err := c.redirectionState(ctx)
+	if err != nil {
+		return fmt.Errorf("switch %v off again: %w", kind, err)
+	}
+	back := *now
+	if kind == redir.KVM {
+		back.kvm = back.kvm && before.kvm
+	} else {
+		back.listener = back.listener && before.listener
+		back.state = now.state &^ (redirectionBit(kind) &^ before.state)
+	}
+	if err := c.setRedirection(ctx, now, &back); err != nil {
+		return fmt.Errorf("switch %v off again: %w", kind, err)
+	}
+	return nil
 }
 
 func redirectionBit(kind redir.Kind) uint16 {

@@ -73,7 +73,7 @@ func (m *Machine) askHost(ctx context.Context, wish Wish, plan Plan) error {
 	told := m.LMS()
 	if told {
 		m.wishToHost(wish)
-		if !m.platform.Agent() {
+		if !m.agentTakes(wish) {
 			return nil
 		}
 	}

@@ -274,6 +274,11 @@ type Standby interface {
 	SetSaving(ctx context.Context, saving bool) error // ask it to, or to wake up; an error says that it cannot
 }
 
+// A Wisher is a [Platform] whose agent takes some wishes only. One that is no Wisher takes them all.
+type Wisher interface {
+	Takes(wish Wish) bool // ever; Agent tells whether it can now
+}
+
 // A CodeScreen is a [Platform] with a screen that the engine can draw the user consent code on.
 type CodeScreen interface {
 	ShowCode(code string) // six digits

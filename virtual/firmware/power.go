@@ -122,9 +122,10 @@ func (m *Machine) available() []cim.PowerState {
 		if !session {
 			out = append(out, cim.PowerStateOffSoftGraceful)
 		}
-		if !m.platform.Agent() {
-			out = slices.DeleteFunc(out, func(s cim.PowerState) bool { return needsHost(s) && !m.hostCan(s) })
-		}
+		out = slices.DeleteFunc(out, func(s cim.PowerState) bool {
+			action, wish := actionOf(s)
+			return action == 0 && !m.agentTakes(wish) && !(m.LMS() && m.hostCan(s))
+		})
 	case S3:
 		if session {
 			return []cim.PowerState{cim.PowerStateOn, cim.PowerStateMasterBusReset}
@@ -136,10 +137,13 @@ func (m *Machine) available() []cim.PowerState {
 	return out
 }
 
-// needsHost reports whether a state is reached through the operating system only.
-func needsHost(s cim.PowerState) bool {
-	action, _ := actionOf(s)
-	return action == 0
+// agentTakes reports whether the platform's own agent passes a wish on.
+func (m *Machine) agentTakes(wish Wish) bool {
+	if !m.platform.Agent() {
+		return false
+	}
+	w, some := m.platform.(Wisher)
+	return !some || w.Takes(wish)
 }
 
 // hostCan reports whether the program on the PC (LMS) has said that its operating system can go to a state. Source: spec

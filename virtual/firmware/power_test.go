@@ -347,3 +347,30 @@ func TestNoPlatform(t *testing.T) {
 		t.Errorf("got %v, %v", *got.PowerState, got.AvailableRequestedPowerStates)
 	}
 }
+
+// A buttoned PC has an agent that can press the power button, and nothing else.
+type buttoned struct{ *pc.PC }
+
+func (buttoned) Takes(wish firmware.Wish) bool {
+	return wish == firmware.WishShutDown || wish == firmware.WishReboot
+}
+
+// What is listed is what works: no sleep where nobody can put the operating system to sleep.
+func TestAgentOfSomeWishes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{pc: pc.New(pc.Options{On: true})}
+		defer w.pc.Close()
+		var err error
+		if w.Machine, err = firmware.New(firmware.Config{Generation: 12, Platform: buttoned{w.pc}}); err != nil {
+			t.Fatal(err)
+		}
+		defer w.Machine.Close()
+		w.Client = w.login(t, "admin", firmware.DefaultPassword)
+		if got, want := w.power(t).AvailableRequestedPowerStates, []cim.PowerState{10, 8, 5, 11, 14, 12}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if code := w.request(t, cim.PowerStateSleepDeep); code != 2 {
+			t.Errorf("sleep: %v", code)
+		}
+	})
+}

@@ -249,6 +249,8 @@ func (m *Machine) onQMP(p *process, e qmp.Event) {
 		if !m.busy { // otherwise at the end of the transition
 			m.down()
 		}
+	case "BLOCK_IO_ERROR":
+		m.onDriveError(p, e)
 	case "GUEST_PANICKED":
 		m.log.Warn("the guest has panicked")
 	}

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 // A fake is a QEMU that is none. Its guest takes letters on the serial port: r resets, s sleeps, h hibernates, o switches
-// off, x ends the whole process, l has QEMU tell of an old reset, m reads the console's drive; others are echoed.
+// off, x ends the whole process, u finds the disk full, and twice more, l has QEMU tell of an old reset, m reads the console's drive; others are echoed.
 type fake struct {
 	mode string
 	args []string
@@ -53,6 +53,7 @@ type fake struct {
 	node         *nbd.Client     // the last
 	read         string          // what was read of it
 	escape       chan struct{}
+	full         int // times that the disk is full still
 }
 
 // devices are what the fake was made with: a disk, a second one, a CD drive, a network adapter and something else.
@@ -103,7 +104,9 @@ func (f *fake) run() int {
 		case "quit":
 			return 0
 		case "cont":
-			go f.boot()
+			if !f.goesOn() {
+				go f.boot()
+			}
 		case "system_powerdown":
 			f.event("SHUTDOWN", `"guest": true, "reason": "guest-shutdown"`)
 		case "system_wakeup":
@@ -111,6 +114,25 @@ func (f *fake) run() int {
 		}
 	}
 	return 0
+}
+
+// goesOn is how the guest goes on that stood still, if it did.
+func (f *fake) goesOn() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.full == 0 {
+		return false
+	}
+	if f.full--; f.full > 0 {
+		f.diskFull()
+	} else {
+		fmt.Fprint(f.serial, "[goes on]")
+	}
+	return true
+}
+
+func (f *fake) diskFull() {
+	f.event("BLOCK_IO_ERROR", `"device": "ide0-hd0", "node-name": "#block1", "operation": "write", "action": "stop", "nospace": true, "reason": "No space left on device"`)
 }
 
 func read(c *nbd.Client, off int64) string {
@@ -251,6 +273,11 @@ func (f *fake) guest() {
 			node := f.node
 			f.mu.Unlock()
 			read(node, readAhead)
+		case 'u':
+			f.mu.Lock()
+			f.full = 3
+			f.diskFull()
+			f.mu.Unlock()
 		case 's':
 			f.event("SUSPEND", "")
 		case 'h':

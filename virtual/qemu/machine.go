@@ -44,6 +44,7 @@ type Machine struct {
 	serial serial
 	screen screen
 	bay    bay
+	retry  time.Duration // from a failure of a drive to the next try
 
 	mu         sync.Mutex // guards what follows
 	power      firmware.Sx
@@ -58,6 +59,7 @@ type Machine struct {
 	hibernates bool     // the guest is on its way to S4
 	ended      *process // has shut down while busy
 	again      rebootWish
+	still      time.Time // a drive failed last, and the processors stand still
 	watchers   []watcher
 	watched    int
 	queue      []func() // to be called in order, with no lock held
@@ -84,7 +86,7 @@ func New(o Options) (*Machine, error) {
 	if _, err := o.lookBinary(); err != nil {
 		return nil, err
 	}
-	m := &Machine{o: o, log: o.Log, power: firmware.S5, phase: Off}
+	m := &Machine{o: o, log: o.Log, power: firmware.S5, phase: Off, retry: retryTime}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -170,6 +172,11 @@ func (m *Machine) Agent() bool {
 	return m.power == firmware.S0 && m.phase == Running
 }
 
+// Takes reports what the guest can be asked for: its ACPI power button means shut down, and QEMU has no other.
+func (m *Machine) Takes(wish firmware.Wish) bool {
+	return wish == firmware.WishShutDown || wish == firmware.WishReboot
+}
+
 // LastBoot returns what is remembered of the last boot. Its Number is the count of boots, 0 for none.
 func (m *Machine) LastBoot() Boot {
 	m.mu.Lock()
@@ -245,6 +252,7 @@ var errClosed = errors.New("machine closed")
 
 var _ interface {
 	firmware.Platform
+	firmware.Wisher
 	firmware.CodeScreen
 	firmware.Screen
 	firmware.SerialPort

@@ -240,6 +240,11 @@ func TestRefused(t *testing.T) {
 	if err := r.Do(t.Context(), firmware.PowerUp, nil); !errors.Is(err, errState) {
 		t.Errorf("power up while on: got %v", err)
 	}
+	for _, w := range []firmware.Wish{firmware.WishShutDown, firmware.WishReboot, firmware.WishSleep, firmware.WishHibernate} {
+		if got, want := r.Takes(w), w == firmware.WishShutDown || w == firmware.WishReboot; got != want {
+			t.Errorf("%v: %v", w, got)
+		}
+	}
 	if err := r.Ask(t.Context(), firmware.WishSleep, nil); !errors.Is(err, errNoSleep) {
 		t.Errorf("sleep: got %v", err)
 	}
@@ -406,6 +411,22 @@ func TestExtras(t *testing.T) {
 	got := make([]byte, 5)
 	if _, err := io.ReadFull(read, got); err != nil || string(got) != "hello" {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// A full disk makes the guest stand still. That is told once, and the guest goes on when there is room.
+func TestFullDisk(t *testing.T) {
+	r := newRig(t, "good", Options{})
+	r.retry = time.Millisecond
+	r.do(firmware.PowerUp, firmware.BootPlan{})
+	r.told(up...)
+	io.WriteString(r.typed, "u")
+	r.out.await(t, "[goes on]")
+	if said := r.log.String(); strings.Count(said, "stands still") != 1 || !strings.Contains(said, "drive=ide0-hd0") || !strings.Contains(said, "No space left on device") {
+		t.Errorf("log: %s", said)
+	}
+	if r.Power() != firmware.S0 || r.Phase() != Running {
+		t.Errorf("%v, %s", r.Power(), r.Phase())
 	}
 }
 

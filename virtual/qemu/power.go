@@ -69,7 +69,7 @@ func (m *Machine) Ask(ctx context.Context, wish firmware.Wish, plan firmware.Pla
 		return fmt.Errorf("%v: %w", wish, errBusy)
 	case m.power != firmware.S0 || m.phase != Running:
 		return firmware.ErrNoAgent
-	case wish == firmware.WishSleep || wish == firmware.WishHibernate:
+	case !m.Takes(wish):
 		return fmt.Errorf("%v: %w", wish, errNoSleep)
 	}
 	if err := m.command(ctx, "system_powerdown"); err != nil {

@@ -16,10 +16,12 @@ type Event struct {
 // Data are the particulars of an event, those that matter here; absent ones are zero.
 type Data struct {
 	Guest  bool   `json:"guest"`  // SHUTDOWN, RESET: the guest has asked for it
-	Reason string `json:"reason"` // SHUTDOWN, RESET: "guest-shutdown", "host-qmp-system-reset" ...
-	Action string `json:"action"` // GUEST_PANICKED, WATCHDOG: what QEMU does about it
-	Device string `json:"device"` // DEVICE_DELETED: identifier
-	Path   string `json:"path"`   // DEVICE_DELETED: where it was
+	Reason string `json:"reason"` // SHUTDOWN, RESET: "guest-shutdown", "host-qmp-system-reset" ...; BLOCK_IO_ERROR: text
+	Action string `json:"action"` // GUEST_PANICKED, WATCHDOG, BLOCK_IO_ERROR: what QEMU does about it
+
+	Device    string `json:"device"`    // DEVICE_DELETED: identifier; BLOCK_IO_ERROR: the drive
+	Path      string `json:"path"`      // DEVICE_DELETED: where it was
+	Operation string `json:"operation"` // BLOCK_IO_ERROR: "read", "write"
 }
 
 // An Error is QEMU's own no to a command.

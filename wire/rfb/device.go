@@ -145,6 +145,8 @@ func (d *Device) take(m ClientMessage) error {
 			}
 			d.o.Pointer(m)
 		}
+	case SetDesktopSize:
+		return fmt.Errorf("message of type %d: %w", typeSetDesktopSize, ErrProtocol)
 	case ClientText:
 		x, ok := ParseExtension(m.Text)
 		switch {

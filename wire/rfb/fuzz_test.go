@@ -11,6 +11,7 @@ import (
 func FuzzClientMessage(f *testing.F) {
 	for _, m := range []ClientMessage{SetPixelFormat{RGB565}, SetEncodings{[]Encoding{EncodingZRLE, EncodingRaw, EncodingDataChannel, EncodingDesktopSize}},
 		UpdateRequest{true, 0, 0, 800, 600}, KeyEvent{Down: true, Keysym: KeyDelete}, KeyEvent{true, 'a', 0x1E}, PointerEvent{1, 10, 20},
+		SetDesktopSize{800, 600, []Screen{{1, 0, 0, 800, 600, 0}}},
 		ClientText{[]byte("text")}, ClientText{Extension{Command: SetCompression, Values: []byte{1}}.Text()}} {
 		f.Add(m.Append(nil))
 	}

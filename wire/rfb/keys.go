@@ -3,6 +3,7 @@ package rfb
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -49,17 +50,25 @@ var keyNames = map[string]uint32{
 }
 
 // ParseKeys reads a combination such as "ctrl-alt-del", "win-l", "F11" or "a": the keysyms to press in this order and to
-// release in the opposite one. The error wraps [ErrKey].
+// release in the opposite one. A character that needs Shift, such as plus, gets it. The error wraps [ErrKey].
 func ParseKeys(text string) ([]uint32, error) {
 	var keys []uint32
 	for _, name := range strings.Split(text, "-") {
 		lower := strings.ToLower(name)
 		var n uint32
-		switch sym, known := keyNames[lower]; {
+		sym, known := keyNames[lower]
+		if !known && len(lower) == 1 && lower[0] > ' ' && lower[0] <= '~' {
+			sym, known = uint32(lower[0]), true
+		}
+		switch {
 		case known:
+			key, shift, ok := TypeRune(rune(sym))
+			if ok && shift {
+				if sym = key; !slices.Contains(keys, KeyShift) {
+					keys = append(keys, KeyShift)
+				}
+			}
 			keys = append(keys, sym)
-		case len(lower) == 1 && lower[0] > ' ' && lower[0] <= '~':
-			keys = append(keys, uint32(lower[0]))
 		case scanF(lower, &n):
 			keys = append(keys, KeyF1+n-1)
 		default:

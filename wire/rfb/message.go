@@ -14,6 +14,7 @@ const (
 	typeKey            = 4
 	typePointer        = 5
 	typeClientText     = 6
+	typeSetDesktopSize = 251
 	typeQEMU           = 255 // with 0 behind it: extended key event
 )
 
@@ -69,7 +70,7 @@ func (e Encoding) String() string {
 }
 
 // A ClientMessage is what a viewer sends once the session stands: one of [SetPixelFormat], [SetEncodings],
-// [UpdateRequest], [KeyEvent], [PointerEvent], [ClientText].
+// [UpdateRequest], [KeyEvent], [PointerEvent], [ClientText], [SetDesktopSize].
 type ClientMessage interface{ Append(b []byte) []byte }
 
 // SetPixelFormat chooses how pixels are written from now on. 20 bytes.
@@ -149,6 +150,47 @@ type ClientText struct{ Text []byte }
 // Append appends the message.
 func (m ClientText) Append(b []byte) []byte { return appendText(b, typeClientText, m.Text) }
 
+// SetDesktopSize asks for another size of the screen, of a server that has told it by [EncodingDesktopSet]. Viewers do so
+// when their window changes. 8 bytes, and 16 for each monitor.
+type SetDesktopSize struct {
+	W, H    uint16
+	Screens []Screen
+}
+
+// A Screen is a monitor's part of a screen.
+type Screen struct {
+	ID         uint32 // the server's, or the client's own
+	X, Y, W, H uint16
+	Flags      uint32 // none is defined
+}
+
+const screenLen = 16
+
+func (s Screen) append(b []byte) []byte {
+	b = appendRect(binary.BigEndian.AppendUint32(b, s.ID), s.X, s.Y, s.W, s.H)
+	return binary.BigEndian.AppendUint32(b, s.Flags)
+}
+
+// Append appends the message.
+func (m SetDesktopSize) Append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint16(append(b, typeSetDesktopSize, 0), m.W)
+	b = append(binary.BigEndian.AppendUint16(b, m.H), byte(len(m.Screens)), 0)
+	for _, s := range m.Screens {
+		b = s.append(b)
+	}
+	return b
+}
+
+func parseSetDesktopSize(b []byte) SetDesktopSize {
+	u16 := func(at int) uint16 { return binary.BigEndian.Uint16(b[at:]) }
+	m := SetDesktopSize{W: u16(2), H: u16(4), Screens: make([]Screen, b[6])}
+	for i := range m.Screens {
+		at := 8 + i*screenLen
+		m.Screens[i] = Screen{binary.BigEndian.Uint32(b[at:]), u16(at + 4), u16(at + 6), u16(at + 8), u16(at + 10), binary.BigEndian.Uint32(b[at+12:])}
+	}
+	return m
+}
+
 func appendText(b []byte, kind byte, text []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(append(b, kind, 0, 0, 0), uint32(len(text))), text...)
 }
@@ -186,6 +228,11 @@ func ClientLength(b []byte) (int, error) {
 			return 0, fmt.Errorf("rfb: text of %d bytes: %w", n, ErrTooLong)
 		}
 		return 8 + int(n), nil
+	case typeSetDesktopSize:
+		if len(b) < 8 {
+			return 0, nil
+		}
+		return 8 + screenLen*int(b[6]), nil
 	case typeQEMU:
 		if len(b) > 1 && b[1] != 0 {
 			return 0, fmt.Errorf("rfb: message of type 255, %d: %w", b[1], ErrProtocol)
@@ -227,6 +274,8 @@ func ParseClientMessage(b []byte) (m ClientMessage, rest []byte, err error) {
 		m = PointerEvent{b[1], u16(2), u16(4)}
 	case typeClientText:
 		m = ClientText{b[8:n:n]}
+	case typeSetDesktopSize:
+		m = parseSetDesktopSize(b)
 	case typeQEMU:
 		m = KeyEvent{u16(2) != 0, binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])}
 	}

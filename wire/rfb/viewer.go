@@ -31,6 +31,7 @@ type Viewer struct {
 	encoding  Encoding
 	knows     map[Encoding]bool // pseudo encodings
 	announced map[Encoding]bool
+	resize    bool // it wants another size of the screen, and is owed an answer
 
 	// The writer's own.
 	using uint64 // of formats
@@ -85,6 +86,11 @@ func (v *Viewer) take(m ClientMessage) error {
 		if v.o.Pointer != nil {
 			v.o.Pointer(m)
 		}
+	case SetDesktopSize:
+		v.mu.Lock()
+		v.resize = true
+		v.mu.Unlock()
+		v.nudge()
 	case ClientText:
 		// Extensions of AMT are for consoles, not for viewers: what begins with a zero byte does not get through.
 		if v.o.Text != nil && (len(m.Text) == 0 || m.Text[0] != 0) {
@@ -141,12 +147,15 @@ type wish struct {
 	formats  uint64
 	encoding Encoding
 	knows    map[Encoding]bool
+	resize   bool
 }
 
 func (v *Viewer) wish() wish {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return wish{v.asked, v.request, v.format, v.formats, v.encoding, v.knows}
+	w := wish{v.asked, v.request, v.format, v.formats, v.encoding, v.knows, v.resize}
+	v.resize = false // an update with the answer follows
+	return w
 }
 
 // update answers a request, unless there is nothing to tell.
@@ -175,8 +184,21 @@ func (v *Viewer) update() (done bool, err error) {
 	return true, err
 }
 
-// announce returns pseudo rectangles and their number: a new size, and once each that the screen's size is told in this
-// way, that there is no cursor to draw (it is in the picture) and that scan codes are understood.
+// Where a rectangle of [EncodingDesktopSet] has its place it says why it comes, and what became of the client's wish.
+const (
+	reasonClient     = 1 // this client has asked; 0: the server has changed it
+	statusProhibited = 1 // only the machine itself changes it; 0: done
+)
+
+// appendDesktopSet appends such a rectangle: a screen of one monitor.
+func appendDesktopSet(b []byte, r Rect) []byte {
+	r.Encoding = EncodingDesktopSet
+	return Screen{W: r.W, H: r.H}.append(append(r.Append(b), 1, 0, 0, 0))
+}
+
+// announce returns pseudo rectangles and their number: a new size, a no to the wish for another one, and once each that the
+// screen's size is told in this way, that there is no cursor to draw (it is in the picture) and that scan codes are
+// understood.
 func (v *Viewer) announce(w wish, resized bool) (rects []byte, n int) {
 	size := Rect{W: uint16(v.look.W), H: uint16(v.look.H)}
 	once := func(e Encoding) bool {
@@ -185,15 +207,17 @@ func (v *Viewer) announce(w wish, resized bool) (rects []byte, n int) {
 		return first
 	}
 	if once(EncodingDesktopSet) || resized && w.knows[EncodingDesktopSet] {
-		size.Encoding = EncodingDesktopSet
-		rects = append(size.Append(rects), 1, 0, 0, 0) // one screen
-		rects = binary.BigEndian.AppendUint32(rects, 0)
-		rects = appendRect(rects, 0, 0, size.W, size.H)
-		rects = binary.BigEndian.AppendUint32(rects, 0)
+		rects = appendDesktopSet(rects, size)
 		n++
 	} else if resized && w.knows[EncodingDesktopSize] {
 		size.Encoding = EncodingDesktopSize
 		rects = size.Append(rects)
+		n++
+	}
+	if w.resize && w.knows[EncodingDesktopSet] {
+		no := size
+		no.X, no.Y = reasonClient, statusProhibited
+		rects = appendDesktopSet(rects, no)
 		n++
 	}
 	if once(EncodingCursor) {
