@@ -127,7 +127,7 @@ func meiFacts(t *testing.T, g *guest, node string) {
 	}
 	want := []string{
 		"status 14000245 9f10506 20 4000 41f03 0",
-		"versions 0:0.0.0.0 0:0.0.0.0 0:0.0.0.0",
+		"versions 0:16.1.27.2176 0:16.1.27.2176 0:16.1.27.2176",
 		"hbm 2.2 2.2",
 		"kind mei queue 50 state ENABLED trace true",
 		"devices mei0 mei1",
