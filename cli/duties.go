@@ -20,6 +20,7 @@ type Duties struct {
 	Power       string `placeholder:"HOW" default:"auto" help:"Who shuts down, reboots, sleeps and hibernates when AMT asks for it: logind (systemd), the path of a program that is run with shutdown, reboot, sleep or hibernate, or none. auto is logind, but none for a virtual machine (--bus unix:)."`
 	SyncTime    bool   `default:"true" negatable:"" help:"Set AMT's clock to that of this PC, daily, if AMT lets it."`
 	SyncAddress bool   `default:"true" negatable:"" help:"Tell AMT the IPv4 address of this PC where it was set by hand, if AMT wants it."`
+	SyncWiFi    string `name:"sync-wifi" placeholder:"WHEN" enum:"auto,on,off" default:"auto" help:"Give AMT the wireless networks of NetworkManager with their keys, if AMT wants them: on, off, or auto (not for a virtual machine)."`
 	DBus        string `name:"dbus" placeholder:"WHEN" enum:"auto,on,off" default:"auto" help:"Tell events of AMT on D-Bus as com.intel.amt.lms: on, off, or auto (where there is a system bus that allows it, and not for a virtual machine)."`
 }
 
@@ -52,6 +53,9 @@ func (c Duties) start(s *service, l *lms.Service, bus mei.Bus) (services []func(
 	}
 	if c.SyncAddress {
 		l.Tasks = append(l.Tasks, lms.Task{Name: "tell address", Every: upkeep.AddressEvery, Do: upkeep.TellAddress(upkeep.HostAddress)})
+	}
+	if c.SyncWiFi == "on" || c.SyncWiFi == "auto" && real {
+		l.Tasks = append(l.Tasks, lms.Task{Name: "tell wireless networks", Every: upkeep.WiFiEvery, Do: upkeep.TellWiFi((&upkeep.NetworkManager{}).Networks)})
 	}
 	if c.DBus == "on" || c.DBus == "auto" && real {
 		d.bus = &events.Bus{Log: s.app.serviceLog(), OnUp: d.busUp}

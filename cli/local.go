@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/outband/outband/host/agent"
+	"github.com/outband/outband/wire/activation"
 	"github.com/outband/outband/wire/amthi"
 	"github.com/outband/outband/wire/mei"
 )
@@ -51,9 +52,11 @@ func localFailure(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, agent.ErrWeak), errors.Is(err, agent.ErrCertificate):
+	case errors.Is(err, agent.ErrWeak):
 		code = exitUsage
-	case errors.Is(err, agent.ErrPassword):
+	case errors.Is(err, agent.ErrCertificate):
+		code, hint = exitUsage, certificateHint(err)
+	case errors.Is(err, agent.ErrPassword), errors.Is(err, agent.ErrNoPassword):
 		code, hint = exitAuth, "AMT_PASSWORD is the password that AMT has; AMT_NEW_PASSWORD the one that it is to get"
 	case errors.Is(err, agent.ErrState), errors.Is(err, agent.ErrNotAllowed):
 		code, hint = exitRefused, "outband local info shows the state"
@@ -67,6 +70,19 @@ func localFailure(err error) error {
 		return noEngine(err)
 	}
 	return &failure{code, err, hint}
+}
+
+// certificateHint says what to do about a setup certificate that AMT would not take.
+func certificateHint(err error) string {
+	switch {
+	case errors.Is(err, activation.ErrRoot):
+		return "outband local info lists the hashes that AMT trusts; more are entered in the setup of the BIOS (MEBx)"
+	case errors.Is(err, activation.ErrDomain):
+		return "the name in the certificate must be in the DNS suffix of AMT: that of DHCP option 15, or what is entered in the setup of the BIOS (MEBx)"
+	case errors.Is(err, activation.ErrUsage):
+		return "such a certificate is bought, or made, for the setup of AMT: RSA of 2048 bits or more, and the usages serverAuth and 2.16.840.1.113741.1.2.3"
+	}
+	return ""
 }
 
 type localInfoCmd struct {

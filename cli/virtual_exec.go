@@ -10,11 +10,13 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/outband/outband/host/lms"
 	"github.com/outband/outband/lab"
 	"github.com/outband/outband/virtual/devmei"
 	"github.com/outband/outband/wire/mei"
+	"github.com/outband/outband/wire/mkhi"
 )
 
 // virtualGroup is "outband virtual", which runs machines, and what runs beside them.
@@ -110,7 +112,7 @@ func (c *virtualExecCmd) connect(ctx context.Context, p *devmei.Program) (end fu
 	if err != nil {
 		return nil, err
 	}
-	p.Bus, p.Facts = bus, facts()
+	p.Bus, p.Facts = bus, facts(ctx, bus)
 	return func() error { shut(); return nil }, nil
 }
 
@@ -136,7 +138,7 @@ func (c *virtualExecCmd) machine(ctx context.Context, a *app, p *devmei.Program)
 		w.Close()
 		return nil, err
 	}
-	p.Bus, p.Facts = bus, facts()
+	p.Bus, p.Facts = bus, facts(ctx, bus)
 	p.Env = append(p.Env, "AMT_HOST="+running.Address)
 	if a.env("AMT_PASSWORD") == "" && m.State == nil && !m.Unset {
 		p.Env = append(p.Env, "AMT_PASSWORD="+running.Password)
@@ -156,11 +158,21 @@ func (c *virtualExecCmd) machine(ctx context.Context, a *app, p *devmei.Program)
 }
 
 // facts are what the driver would tell of the machine: those of the driver of Linux 6.12 on a chip whose firmware works.
-// Source: spec mei.md sections 5 and 11.1.
-func facts() mei.Facts {
+// The versions of the firmware are zeros if it does not tell them within the time that the driver waits.
+// Source: spec mei.md sections 5, 11.1 and 14.
+func facts(ctx context.Context, bus mei.Bus) mei.Facts {
+	versions := make([]mei.FirmwareVersion, 3)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if c, err := bus.Connect(ctx, mei.MKHIFixed); err == nil {
+		told, _ := mkhi.Versions(ctx, c)
+		copy(versions, told)
+		c.Close()
+	}
 	return mei.Facts{
-		FirmwareStatus: []uint32{0x14000245, 0x09F10506, 0x00000020, 0x00004000, 0x00041F03, 0x00000000},
-		HBM:            mei.Version{Major: 2, Minor: 2}, DriverHBM: mei.Version{Major: 2, Minor: 2}, QueueLimit: 50, State: "ENABLED", Kind: "mei",
+		FirmwareVersions: versions,
+		FirmwareStatus:   []uint32{0x14000245, 0x09F10506, 0x00000020, 0x00004000, 0x00041F03, 0x00000000},
+		HBM:              mei.Version{Major: 2, Minor: 2}, DriverHBM: mei.Version{Major: 2, Minor: 2}, QueueLimit: 50, State: "ENABLED", Kind: "mei",
 	}
 }
 

@@ -34,6 +34,7 @@ func startBus(t *testing.T) string {
 	config := filepath.Join(dir, "bus.conf")
 	text := `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><listen>unix:dir=` + dir + `</listen><policy context="default"><allow user="*"/><deny own="*"/><deny send_type="method_call"/>
+<allow own="org.freedesktop.NetworkManager"/><allow send_destination="org.freedesktop.NetworkManager"/>
 <allow own="org.freedesktop.login1"/><allow send_destination="org.freedesktop.login1"/><allow send_destination="org.freedesktop.DBus"/>
 <allow send_type="signal"/><allow send_requested_reply="true" send_type="method_return"/><allow send_requested_reply="true" send_type="error"/>
 <allow receive_type="method_call"/><allow receive_type="method_return"/><allow receive_type="error"/><allow receive_type="signal"/></policy>

@@ -28,7 +28,8 @@ import (
 func TestKernelDriver(t *testing.T) {
 	need.Program(t, "qemu-system-x86_64")
 	k := debianKernel(t)
-	ram := initramfs(t, k, map[string]string{"outband": outband(t), "mei.test": testBinary(t, "./wire/mei")})
+	odd := oddProgram(t)
+	ram := initramfs(t, k, map[string]string{"outband": outband(t), "mei.test": testBinary(t, "./wire/mei"), "odd": odd})
 
 	// A minute and more of the watchdog is too long here: 120 s of silence are 20 s.
 	var log strings.Builder
@@ -71,14 +72,15 @@ func TestKernelDriver(t *testing.T) {
 	node := func(slot string) string { // the kernel probes at the same time: who comes first gets 0
 		return "/dev/" + strings.TrimSpace(g.must(t, "ls /sys/bus/pci/devices/0000:00:"+slot+".0/mei"))
 	}
-	whole, odd := node("16"), node("17")
+	whole, erring := node("16"), node("17")
 
 	t.Run("facts", func(t *testing.T) { meiFacts(t, g, whole) })
 	t.Run("local info", func(t *testing.T) { meiInfo(t, g, machine) })
+	t.Run("odd", func(t *testing.T) { meiOdd(t, g, whole, odd) })
 	t.Run("activate", func(t *testing.T) { meiActivate(t, g, machine) })
 	t.Run("watchdog", func(t *testing.T) { meiWatchdog(t, g, machine) })
-	t.Run("suite", func(t *testing.T) { meiSuite(t, g, odd) })
-	t.Run("faults", func(t *testing.T) { meiFaults(t, g, odd, faulty) })
+	t.Run("suite", func(t *testing.T) { meiSuite(t, g, erring) })
+	t.Run("faults", func(t *testing.T) { meiFaults(t, g, erring, faulty) })
 	g.run(t, "rmmod mei_wdt; rmmod mei_me") // the driver says farewell
 	if _, exit := g.run(t, "test ! -e /dev/mei0"); exit != 0 {
 		t.Error("/dev/mei0 is there without its driver")
@@ -127,7 +129,7 @@ func meiFacts(t *testing.T, g *guest, node string) {
 	}
 	want := []string{
 		"status 14000245 9f10506 20 4000 41f03 0",
-		"versions 0:0.0.0.0 0:0.0.0.0 0:0.0.0.0",
+		"versions 0:16.1.27.2176 0:16.1.27.2176 0:16.1.27.2176",
 		"hbm 2.2 2.2",
 		"kind mei queue 50 state ENABLED trace true",
 		"devices mei0 mei1",

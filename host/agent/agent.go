@@ -48,6 +48,7 @@ var (
 	ErrOff         = errors.New("AMT is switched off")
 	ErrState       = errors.New("not possible in the state that AMT is in")
 	ErrPassword    = errors.New("the administrator has another password")
+	ErrNoPassword  = errors.New("the administrator's password is needed")
 	ErrWeak        = errors.New("AMT takes no such password")
 	ErrCertificate = errors.New("certificate refused") // wraps those of package activation
 	ErrNotAllowed  = errors.New("AMT does not allow this control mode")

@@ -62,7 +62,7 @@ type Plan struct {
 }
 
 // Plan looks at AMT and says what [Agent.Reach] would do. It changes nothing. What AMT would refuse, as far as it can be
-// known, is an error: ErrState, ErrWeak, ErrCertificate, ErrNotAllowed, ErrPassword.
+// known, is an error: ErrState, ErrWeak, ErrCertificate, ErrNotAllowed, ErrPassword, ErrNoPassword.
 func (a *Agent) Plan(ctx context.Context, g Goal) (Plan, error) {
 	w, err := a.begin(ctx, g)
 	if w != nil {
@@ -258,7 +258,7 @@ func (w *work) wrong(err error) error {
 // needPassword is an error if the goal has none.
 func (w *work) needPassword() error {
 	if w.goal.Password == "" {
-		return fmt.Errorf("%w: it is needed", ErrPassword)
+		return ErrNoPassword
 	}
 	return nil
 }

@@ -1,10 +1,11 @@
 // Package upkeep keeps AMT in step with the operating system of its PC: AMT's clock is set to the PC's, and AMT is told the
-// PC's IPv4 settings where they were set by hand, so that both go by the same. Each is a function for a task of package
-// lms.
+// PC's IPv4 settings where they were set by hand, and its wireless networks, so that both go by the same. Each is a
+// function for a task of package lms.
 //
 // AMT says whether it wants to be set by its PC: what an administrator has switched off is left alone.
 //
-// Sources: spec lms.md section 9; intel/lms TimeSyncService, SharedStaticIPService.
+// Sources: spec lms.md section 9, wireless.md section 7.6; intel/lms TimeSyncService, SharedStaticIPService;
+// NetworkManager's D-Bus API reference.
 package upkeep
 
 import (

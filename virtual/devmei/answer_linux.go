@@ -4,6 +4,8 @@ package devmei
 
 import (
 	"encoding/binary"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,7 +17,7 @@ func le64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 // ioctl answers the driver's. The connection may take the time that firmware takes.
 func (s *server) ioctl(n *notice) {
 	f := s.find(n.PID, int32(n.Args[0]))
-	if f == nil {
+	if f == nil || slices.Contains(ioctlOfAll[:], uint32(n.Args[1])) {
 		s.listener.pass(n)
 		return
 	}
@@ -29,6 +31,8 @@ func (s *server) ioctl(n *notice) {
 func (s *server) control(n *notice, f *file) unix.Errno {
 	address := n.Args[2]
 	switch request := uint32(n.Args[1]); request {
+	default: // not the driver's, such as FIONREAD
+		return unix.ENOTTY
 	case ioctlNotifySet:
 		var value [4]byte
 		if readMemory(n.PID, address, value[:]) != nil {
@@ -36,12 +40,12 @@ func (s *server) control(n *notice, f *file) unix.Errno {
 		}
 		return f.setNotify(s.ctx, s, binary.LittleEndian.Uint32(value[:]))
 	case ioctlNotifyGet:
-		waiting, errno := f.getNotify()
-		if errno == 0 && waiting && writeMemory(n.PID, address, []byte{1, 0, 0, 0}) != nil {
+		errno := s.waitNotify(n, f)
+		if errno == 0 && writeMemory(n.PID, address, []byte{1, 0, 0, 0}) != nil {
 			errno = unix.EFAULT
 		}
 		return errno
-	default: // one of the two CONNECTs
+	case ioctlConnect, ioctlConnectTag:
 		tagged := request == ioctlConnectTag
 		arg := make([]byte, 16, 20)
 		if tagged {
@@ -65,12 +69,56 @@ func (s *server) control(n *notice, f *file) unix.Errno {
 		}
 		_, conn, _ := f.now()
 		properties := binary.LittleEndian.AppendUint32(nil, uint32(conn.MaxMsgLen()))
-		properties = append(properties, conn.Version(), 0, 0, 0)
+		properties = append(properties, conn.Version()) // the driver leaves the reserved bytes as they are
 		if !s.listener.valid(n) || writeMemory(n.PID, address, properties) != nil {
 			return unix.EFAULT
 		}
 		return 0
 	}
+}
+
+// waitNotify waits for an event, unless the program does not want to wait.
+func (s *server) waitNotify(n *notice, f *file) unix.Errno {
+	for {
+		changed, errno := f.getNotify()
+		if errno != unix.EAGAIN || s.nonblocking(n) {
+			return errno
+		}
+		select {
+		case <-changed:
+		case <-time.After(pollInterval * time.Millisecond):
+			if signalled(n.PID) || !s.listener.valid(n) { // if it is not, nobody hears this
+				return unix.EINTR
+			}
+		case <-s.ctx.Done():
+			return unix.ENODEV
+		}
+	}
+}
+
+// nonblocking reports whether a program does not want to wait for what it asks of a file.
+func (s *server) nonblocking(n *notice) bool {
+	fd, err := borrow(n.PID, int32(n.Args[0]))
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	return flags&unix.O_NONBLOCK != 0
+}
+
+// sync waits for nothing: what was written is on its way.
+func (s *server) sync(n *notice) {
+	f := s.find(n.PID, int32(n.Args[0]))
+	if f == nil {
+		s.listener.pass(n)
+		return
+	}
+	if state, _, _ := f.now(); state != connected {
+		s.listener.fail(n, unix.ENODEV)
+		return
+	}
+	s.listener.fail(n, 0)
 }
 
 // write refuses what the driver refuses; the kernel does the rest.
@@ -81,6 +129,8 @@ func (s *server) write(n *notice) {
 		return
 	}
 	switch state, conn, _ := f.now(); {
+	case f.mode == unix.O_RDONLY:
+		s.listener.fail(n, unix.EBADF)
 	case state != connected:
 		s.listener.fail(n, unix.ENODEV)
 	case n.Args[2] == 0:
@@ -100,10 +150,12 @@ func (s *server) read(n *notice) {
 		return
 	}
 	switch state, conn, within := f.now(); {
-	case state == fresh || state == connecting:
-		s.listener.fail(n, unix.ENODEV)
+	case f.mode == unix.O_WRONLY:
+		s.listener.fail(n, unix.EBADF)
 	case n.Args[2] == 0:
 		s.listener.result(n, 0)
+	case state == fresh || state == connecting:
+		s.listener.fail(n, unix.ENODEV)
 	case state == connected && !within && n.Args[2] >= uint64(conn.MaxMsgLen()):
 		s.listener.pass(n)
 	default:
@@ -135,6 +187,10 @@ func (s *server) readPart(n *notice, f *file) {
 			s.listener.fail(n, unix.ENODEV)
 			return
 		}
+		if signalled(n.PID) {
+			s.listener.fail(n, unix.EINTR)
+			return
+		}
 	}
 }
 
@@ -154,7 +210,9 @@ func (f *file) take(fd int, put func([]byte) error, room uint64) (int, unix.Errn
 	}
 	part := message[min(f.offset, length):length]
 	part = part[:min(uint64(len(part)), room)]
-	if put(part) != nil {
+	if put(part) != nil { // the driver drops the message, too
+		f.offset = 0
+		unix.Recvfrom(fd, message, unix.MSG_DONTWAIT)
 		return 0, unix.EFAULT
 	}
 	if f.offset += len(part); f.offset >= length {

@@ -17,10 +17,14 @@ func calls() map[int32]call {
 		unix.SYS_ACCESS:     {always, (*server).access},
 		unix.SYS_FACCESSAT:  {always, (*server).faccessat},
 		unix.SYS_FACCESSAT2: {always, (*server).faccessat},
+		unix.SYS_READLINK:   {always, (*server).readlink},
+		unix.SYS_READLINKAT: {always, (*server).readlinkat},
 		unix.SYS_CONNECT:    {always, (*server).connect},
 		unix.SYS_IOCTL:      {ofDriver, (*server).ioctl},
 		unix.SYS_READ:       {onDevice, (*server).read},
 		unix.SYS_WRITE:      {onDevice, (*server).write},
+		unix.SYS_FSYNC:      {onDevice, (*server).sync},
+		unix.SYS_FDATASYNC:  {onDevice, (*server).sync},
 		unix.SYS_FSTAT:      {onDevice, (*server).fstat},
 	}
 }

@@ -13,10 +13,13 @@ func calls() map[int32]call {
 		unix.SYS_STATX:      {always, (*server).statx},
 		unix.SYS_FACCESSAT:  {always, (*server).faccessat},
 		unix.SYS_FACCESSAT2: {always, (*server).faccessat},
+		unix.SYS_READLINKAT: {always, (*server).readlinkat},
 		unix.SYS_CONNECT:    {always, (*server).connect},
 		unix.SYS_IOCTL:      {ofDriver, (*server).ioctl},
 		unix.SYS_READ:       {onDevice, (*server).read},
 		unix.SYS_WRITE:      {onDevice, (*server).write},
+		unix.SYS_FSYNC:      {onDevice, (*server).sync},
+		unix.SYS_FDATASYNC:  {onDevice, (*server).sync},
 		unix.SYS_FSTAT:      {onDevice, (*server).fstat},
 	}
 }

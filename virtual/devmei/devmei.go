@@ -9,9 +9,11 @@
 // driver would refuse or cut, are answered here.
 //
 // Where it differs from the driver: a file descriptor of the device is one of 900 to 999 (others, made by dup, are those
-// of a plain socket: a short read loses the rest of its message, and writing before CONNECT is no error); a read that is
-// waiting when firmware ends the connection returns 0, not ENODEV; an event (NOTIFY) shows in NOTIFY_GET, not in poll;
-// after firmware has ended a connection the device must be opened anew; the folder /dev does not list the device.
+// of a plain socket: a short read loses the rest of its message, and writing before CONNECT is no error); poll says that
+// it can be written before CONNECT, where the driver says POLLERR; writev sends one message, the driver one for each
+// part; what only sockets can do is done, not ENOTSOCK; a read that is waiting when firmware ends the connection returns
+// 0, not ENODEV; an event (NOTIFY) shows in NOTIFY_GET, not in poll; after firmware has ended a connection the device
+// must be opened anew; the folder /dev does not list the device, and /proc/self/fd calls it a socket.
 //
 // It is no security boundary: a program that changes a path while the kernel asks about it may get either file.
 // Programs that gain privileges by being run (setuid) do not gain them, and 32-bit programs are not served.

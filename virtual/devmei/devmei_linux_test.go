@@ -231,7 +231,7 @@ var roles = map[string]func(args []string) error{
 		if errno := ioctl(fd, ioctlConnect, arg[:]); errno != 0 {
 			return errno
 		}
-		want := append([]byte{0, 2, 0, 0, 3, 0, 0, 0}, echo[8:]...)
+		want := append([]byte{0, 2, 0, 0, 3}, echo[5:]...)
 		return same("properties", fmt.Sprintf("%x", arg[:]), fmt.Sprintf("%x", want))
 	},
 	"refusals": func([]string) error {
@@ -252,6 +252,32 @@ var roles = map[string]func(args []string) error{
 		_, seek := unix.Seek(fd, 0, 0)
 		steps = append(steps, fmt.Sprint(write == unix.EFBIG, n == 0 && empty == nil, seek == unix.ESPIPE, ioctl(fd, 0x4805, b[:]) == unix.ENOTTY))
 		return same("refusals", strings.Join(steps, " "), "true true true true true true true true true true true true")
+	},
+	"manners": func([]string) error {
+		open := func(flags int) int {
+			fd, err := unix.Open("/dev/mei0", flags|unix.O_NONBLOCK, 0)
+			if err != nil {
+				return -1
+			}
+			return fd
+		}
+		reader, writer, both := open(unix.O_RDONLY), open(unix.O_WRONLY), open(unix.O_RDWR)
+		for _, fd := range []int{reader, writer, both} {
+			if arg := echo; ioctl(fd, ioctlConnect, arg[:]) != 0 {
+				return fmt.Errorf("connect %d", fd)
+			}
+		}
+		var b [8]byte
+		_, write := unix.Write(reader, b[:])
+		_, read := unix.Read(writer, b[:])
+		_, exclusive := unix.Open("/dev/mei0", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+		_, link := unix.Readlink("/dev/mei0", b[:])
+		_, folder := unix.Readlink("/sys/class/mei/mei0", b[:])
+		_, count := unix.IoctlGetInt(both, unix.TIOCINQ)
+		fresh := open(unix.O_RDWR)
+		nothing, err := unix.Read(fresh, nil)
+		return same("manners", fmt.Sprint(write, read, exclusive, link, folder, count, unix.Fsync(both), unix.Fsync(fresh), nothing, err, ioctl(both, ioctlNotifyGet, b[:4])),
+			fmt.Sprint(unix.EBADF, unix.EBADF, unix.EEXIST, unix.EINVAL, unix.EINVAL, unix.ENOTTY, nil, unix.ENODEV, 0, nil, unix.EAGAIN))
 	},
 	"busy": func([]string) error {
 		first, err := dial(single)

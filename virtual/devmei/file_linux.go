@@ -25,14 +25,16 @@ const pace = time.Millisecond
 // A file is one opening of the device. The program has the other end of ours, in as many copies as it likes.
 type file struct {
 	inode uint64   // of the program's end, which tells it from other files
+	mode  int      // O_RDONLY, O_WRONLY or O_RDWR
 	ours  *os.File // messages; closed when all copies of the other end are
 
 	mu     sync.Mutex // guards what follows
 	state  fileState
-	conn   mei.Conn // if connected, or gone
-	offset int      // in the first message that waits, of what a short read has taken
-	events int      // that NOTIFY_GET has not seen
-	notify bool     // NOTIFY_SET was 1 once
+	conn   mei.Conn      // if connected, or gone
+	offset int           // in the first message that waits, of what a short read has taken
+	events int           // that NOTIFY_GET has not seen
+	notify bool          // NOTIFY_SET was 1 once
+	news   chan struct{} // closed when events grows, or the connection ends
 }
 
 type fileState string
@@ -52,7 +54,7 @@ func (f *file) now() (fileState, mei.Conn, bool) {
 }
 
 // newFile makes a file and returns the program's end of it, which the caller closes.
-func newFile(nonblock bool) (f *file, theirs int, err error) {
+func newFile(mode int, nonblock bool) (f *file, theirs int, err error) {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, 0, err
@@ -69,7 +71,7 @@ func newFile(nonblock bool) (f *file, theirs int, err error) {
 		unix.Close(ends[1])
 		return nil, 0, err
 	}
-	return &file{inode: info.Ino, ours: os.NewFile(uintptr(ends[0]), "mei"), state: fresh}, ends[1], nil
+	return &file{inode: info.Ino, mode: mode, news: make(chan struct{}), ours: os.NewFile(uintptr(ends[0]), "mei"), state: fresh}, ends[1], nil
 }
 
 // serve moves what the program writes until it has closed the file.
@@ -117,6 +119,7 @@ func (f *file) end() {
 		return
 	}
 	f.state = gone
+	f.tell()
 	if raw, err := f.ours.SyscallConn(); err == nil { // else it is closed
 		raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
 	}
@@ -212,6 +215,7 @@ func (f *file) setNotify(ctx context.Context, s *server, value uint32) unix.Errn
 			for notifier.Notified(ctx) == nil {
 				f.mu.Lock()
 				f.events++
+				f.tell()
 				f.mu.Unlock()
 			}
 		})
@@ -219,18 +223,22 @@ func (f *file) setNotify(ctx context.Context, s *server, value uint32) unix.Errn
 	return 0
 }
 
-// getNotify is NOTIFY_GET. It does not wait.
-func (f *file) getNotify() (waiting bool, errno unix.Errno) {
+// tell wakes those who wait for an event. The lock is held.
+func (f *file) tell() {
+	close(f.news)
+	f.news = make(chan struct{})
+}
+
+// getNotify is NOTIFY_GET. It does not wait: after EAGAIN it is worth asking again when changed is closed.
+func (f *file) getNotify() (changed <-chan struct{}, errno unix.Errno) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.state != connected:
-		return false, unix.ENODEV
-	case !f.notify:
-		return false, unix.EOPNOTSUPP
+		return nil, unix.ENODEV
 	case f.events == 0:
-		return false, unix.EAGAIN
+		return f.news, unix.EAGAIN
 	}
 	f.events = 0
-	return true, 0
+	return nil, 0
 }

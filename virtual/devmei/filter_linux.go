@@ -22,7 +22,7 @@ type condition string
 
 const (
 	always   condition = "always"
-	ofDriver condition = "one of the driver's ioctls"
+	ofDriver condition = "one of the driver's ioctls, or on a file descriptor of the device"
 	onDevice condition = "on a file descriptor of the device"
 )
 
@@ -33,6 +33,9 @@ const (
 	ioctlNotifyGet  = 0x80044803
 	ioctlConnectTag = 0xC0144804
 )
+
+// The ioctls that the kernel answers for every file: FIONCLEX, FIOCLEX, FIONBIO, FIOASYNC. Source: fs/ioctl.c.
+var ioctlOfAll = [...]uint32{0x5450, 0x5451, 0x5421, 0x5452}
 
 // File descriptors of the device are in firstFD to lastFD, where the filter knows them. select(2) takes up to 1023.
 const (
@@ -73,10 +76,13 @@ func filter() []unix.SockFilter {
 		case ofDriver:
 			then = []unix.SockFilter{
 				{Code: load, K: dataArg1},
-				{Code: equal, K: ioctlConnect, Jt: 4},
-				{Code: equal, K: ioctlConnectTag, Jt: 3},
-				{Code: equal, K: ioctlNotifySet, Jt: 2},
-				{Code: equal, K: ioctlNotifyGet, Jt: 1},
+				{Code: equal, K: ioctlConnect, Jt: 7},
+				{Code: equal, K: ioctlConnectTag, Jt: 6},
+				{Code: equal, K: ioctlNotifySet, Jt: 5},
+				{Code: equal, K: ioctlNotifyGet, Jt: 4},
+				{Code: load, K: dataArg0},
+				{Code: least, K: lastFD + 1, Jt: 1},
+				{Code: least, K: firstFD, Jt: 1},
 				allow,
 				ask,
 			}

@@ -89,6 +89,20 @@ func group(pid uint32) int {
 	return 0
 }
 
+// signalled reports whether a signal waits for a thread that it does not block. While the kernel asks us, it wakes the
+// thread for deadly ones only.
+func signalled(pid uint32) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return false
+	}
+	set := func(name string) uint64 {
+		n, _ := strconv.ParseUint(statusField(string(text), name), 16, 64)
+		return n
+	}
+	return (set("SigPnd")|set("ShdPnd"))&^set("SigBlk") != 0
+}
+
 // statusField returns a line of /proc/PID/status; "" if it is not there.
 func statusField(status, name string) string {
 	for line := range strings.Lines(status) {

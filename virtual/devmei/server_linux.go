@@ -117,6 +117,8 @@ func (s *server) openFile(n *notice, dir int32, path, flags uint64) {
 	case !s.listener.valid(n):
 	case device && flags&unix.O_DIRECTORY != 0:
 		s.listener.fail(n, unix.ENOTDIR)
+	case device && flags&unix.O_CREAT != 0 && flags&unix.O_EXCL != 0:
+		s.listener.fail(n, unix.EEXIST)
 	case device:
 		s.openDevice(n, flags)
 	case name != "":
@@ -136,7 +138,7 @@ func (s *server) openFile(n *notice, dir int32, path, flags uint64) {
 
 // openDevice gives the program a file under a number that the filter knows, or another one where that cannot be.
 func (s *server) openDevice(n *notice, flags uint64) {
-	f, theirs, err := newFile(flags&unix.O_NONBLOCK != 0)
+	f, theirs, err := newFile(int(flags)&unix.O_ACCMODE, flags&unix.O_NONBLOCK != 0)
 	if err != nil {
 		s.log.Warn("open", "error", err)
 		s.listener.fail(n, unix.ENOMEM)

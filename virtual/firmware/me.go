@@ -91,6 +91,8 @@ func (m *Machine) clients() []mei.Client {
 		{Properties: mei.Properties{Client: mei.AMTHI, Version: 1, MaxConnections: most, MaxMsgLen: amthiMessage}, Serve: m.serveAMTHI},
 		{Properties: mei.Properties{Client: mei.LME, Version: 1, MaxConnections: 1, MaxMsgLen: lmeMessage}, Serve: m.serveLME},
 		{Properties: mei.Properties{Client: mei.Watchdog, Version: watchdogVersion, MaxConnections: watchdogShares, MaxMsgLen: watchdogMessage}, Serve: m.serveWatchdog},
+		{Properties: mei.Properties{Client: mei.MKHI, Version: 1, MaxConnections: mkhiConnections, MaxMsgLen: mkhiMessage}, Serve: m.serveMKHI},
+		{Properties: mei.Properties{Client: mei.MKHIFixed, Version: 1, Fixed: true, MaxMsgLen: mkhiMessage}, Serve: m.serveMKHI},
 	}
 }
 

@@ -82,6 +82,9 @@ var realmTable = []struct {
 	// time, users, general
 	{"AMT_TimeSynchronizationService", Realms(RealmNetworkTime, RealmGeneralInfo), Realms(RealmNetworkTime)},
 	{"IPS_HostIPSettings", general, Realms(RealmLocalSystem)}, // LMS writes it: spec lms.md section 9.2
+	// LMS writes the host's profiles: spec wireless.md section 7.6. The administrator's are not for it: see itsProfile.
+	{"AMT_WiFiPortConfigurationService", general, Realms(RealmLocalSystem)},
+	{"CIM_WiFiEndpointSettings", general, Realms(RealmLocalSystem)},
 	{"AMT_AuthorizationService", Realms(RealmAccessControl, RealmGeneralInfo), Realms(RealmAccessControl)},
 	{"CIM_Account", Realms(RealmAccessControl, RealmGeneralInfo), Realms(RealmAccessControl)},
 	{"", general, 0},

@@ -59,7 +59,10 @@ func registerWiFi(t *table) {
 	class.Handle(&t.methods, amt.WiFiPortConfigurationServiceAddWiFiSettings, addWiFi)
 	class.Handle(&t.methods, amt.WiFiPortConfigurationServiceUpdateWiFiSettings, updateWiFi)
 	class.Handle(&t.methods, amt.WiFiPortConfigurationServiceDeleteAllITProfiles,
-		func(_ context.Context, m *Machine, _ wsman.Selectors, _ amt.WiFiPortConfigurationServiceDeleteAllITProfilesIn) (out amt.WiFiPortConfigurationServiceDeleteAllITProfilesOut, _ status.Status, _ error) {
+		func(ctx context.Context, m *Machine, _ wsman.Selectors, _ amt.WiFiPortConfigurationServiceDeleteAllITProfilesIn) (out amt.WiFiPortConfigurationServiceDeleteAllITProfilesOut, _ status.Status, _ error) {
+			if hostOnly(ctx) {
+				return out, wifiFailed, nil
+			}
 			return out, m.deleteProfiles(false), nil
 		})
 	class.Handle(&t.methods, amt.WiFiPortConfigurationServiceDeleteAllUserProfiles,
@@ -68,7 +71,10 @@ func registerWiFi(t *table) {
 		})
 	profiles := t.class("CIM_WiFiEndpointSettings")
 	profiles.onPut = putProfile
-	profiles.onDelete = func(_ context.Context, m *Machine, old *wsman.Element) error {
+	profiles.onDelete = func(ctx context.Context, m *Machine, old *wsman.Element) error {
+		if hostOnly(ctx) && !userProfile(old) {
+			return &status.Error{Op: "CIM_WiFiEndpointSettings.Delete", Code: status.NotPermitted}
+		}
 		if _, used := m.connection(); used != nil && m.controls() && used.element.ChildText("InstanceID") == old.ChildText("InstanceID") {
 			return &status.Error{Op: "CIM_WiFiEndpointSettings.Delete", Code: status.NotPermitted} // AMT is in this network right now
 		}
@@ -117,12 +123,14 @@ func priority(e *wsman.Element) int {
 }
 
 // putWiFiService holds the switches of the service against what the machine can do.
-func putWiFiService(_ context.Context, m *Machine, _, want *wsman.Element) error {
+func putWiFiService(ctx context.Context, m *Machine, _, want *wsman.Element) error {
 	refuse := func(code status.Status) error {
 		return &status.Error{Op: "AMT_WiFiPortConfigurationService.Put", Code: code}
 	}
 	sync, share := want.ChildText("localProfileSynchronizationEnabled"), want.ChildText("UEFIWiFiProfileShareEnabled") == "true"
 	switch {
+	case hostOnly(ctx):
+		return refuse(status.NotPermitted)
 	case m.wireless() == nil && (sync != "0" || share):
 		return refuse(status.Unsupported)
 	case sync != "0" && sync != "1" && sync != "3":

@@ -67,7 +67,7 @@ func (m *Machine) checkProfile(ctx context.Context, want *wsman.Element, old *in
 		return wifiNotSupported // WPA3 came later
 	case !goodSecurity(method, crypt, user):
 		return wifiInvalid
-	case user && !m.hostMayWrite(ctx):
+	case user && !m.hostMayWrite(ctx), !user && hostOnly(ctx):
 		return wifiInvalid
 	}
 	for _, other := range m.store.of(m.catalogue.classes["CIM_WiFiEndpointSettings"]) {
@@ -125,6 +125,12 @@ func (m *Machine) hostMayWrite(ctx context.Context) bool {
 	c, _ := ctx.Value(callerKey{}).(caller)
 	service := m.one("AMT_WiFiPortConfigurationService")
 	return c.realms.Has(RealmLocalSystem) && service != nil && service.ChildText("localProfileSynchronizationEnabled") != "0"
+}
+
+// hostOnly reports whether who asks is the host's own service and no administrator: the host's profiles alone are for it.
+func hostOnly(ctx context.Context) bool {
+	c, ok := ctx.Value(callerKey{}).(caller)
+	return ok && !c.realms.Has(RealmAdministration)
 }
 
 // putProfile holds a changed profile against the rules. The key may stay away: it is the one of before then, if there
