@@ -25,7 +25,7 @@ vet:
 	$(GO) vet ./...
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 
-# Writes class/*/*.gen.go anew from class/model/classes.json.
+# Writes class/*/*.gen.go anew from class/model/classes.json, and docs/commands.md from the commands.
 generate:
 	$(GO) generate ./...
 

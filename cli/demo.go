@@ -62,8 +62,8 @@ func (c *demoCmd) Run(a *app) error {
 		return nil
 	}
 	t.say("The machines stay until Ctrl-C. In another terminal:\n\n  export OUTBAND_HOSTS=%s\n  outband power status @demo\n  outband info demo12\n  outband power cycle demo12\n"+
-		"  outband doctor demo19\n  outband wsman get CIM_ComputerSystemPackage demo19\n\nAny other AMT software finds them too, as user admin with password %s:\n  %s",
-		t.env["OUTBAND_HOSTS"], password, addresses(w))
+		"  outband doctor demo19\n  outband wsman get CIM_ComputerSystemPackage demo19\n\nAny other AMT software finds them too:\n\n  %s\n  user admin, password %s",
+		t.env["OUTBAND_HOSTS"], addresses(w), password)
 	<-a.ctx.Done()
 	return nil
 }

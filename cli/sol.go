@@ -125,6 +125,7 @@ type solLine struct {
 	cmd    *solCmd
 	client *console.Client
 	log    io.Writer
+	raw    bool // the user's terminal is
 
 	mu      sync.Mutex
 	session *sol.Session
@@ -169,11 +170,11 @@ func (l *solLine) copy(ctx context.Context, w io.Writer) error {
 		if l.cmd.Once {
 			return err
 		}
-		l.app.note("\r%s: the session has ended: %v; opening it again", l.client.Address(), err)
+		l.say("%s: the session has ended: %v; opening it again", l.client.Address(), err)
 		if err := l.reopen(ctx); err != nil {
 			return err
 		}
-		l.app.note("\r%s: there again", l.client.Address())
+		l.say("%s: there again", l.client.Address())
 	}
 }
 
@@ -202,6 +203,15 @@ func (l *solLine) reopen(ctx context.Context) error {
 	}
 }
 
+// say is note, on a line of its own also where a raw terminal does not return the carriage.
+func (l *solLine) say(format string, args ...any) {
+	if !l.raw {
+		l.app.note(format, args...)
+		return
+	}
+	fmt.Fprintf(l.app.err, "\r%s\r\n", oneLine(fmt.Sprintf(format, args...)))
+}
+
 // terminal joins the line and the user's terminal, or stdin and stdout.
 func (l *solLine) terminal(ctx context.Context) error {
 	a := l.app
@@ -214,8 +224,9 @@ func (l *solLine) terminal(ctx context.Context) error {
 			return fmt.Errorf("terminal: %w", err)
 		}
 		defer term.Restore(int(f.Fd()), raw)
+		l.raw = true
 		if l.cmd.Escape != "none" {
-			a.note("\rconnected; Enter %s. ends\r", l.cmd.Escape)
+			l.say("connected; Enter %s. ends", l.cmd.Escape)
 		}
 		in = &escapes{r: in, char: l.cmd.Escape[0], none: l.cmd.Escape == "none", lineStart: true, end: func() { cancel(errHungUp) }}
 	}
@@ -223,7 +234,7 @@ func (l *solLine) terminal(ctx context.Context) error {
 	go io.Copy(l, in) // nobody can end a read of a terminal: it ends with the program
 	err := l.copy(ctx, out)
 	if errors.Is(err, errHungUp) || errors.Is(context.Cause(ctx), errHungUp) {
-		a.note("\r")
+		fmt.Fprint(a.err, "\r\n")
 		return nil
 	}
 	return err
