@@ -78,6 +78,7 @@ func TestKernelDriver(t *testing.T) {
 	t.Run("local info", func(t *testing.T) { meiInfo(t, g, machine) })
 	t.Run("odd", func(t *testing.T) { meiOdd(t, g, whole, odd) })
 	t.Run("activate", func(t *testing.T) { meiActivate(t, g, machine) })
+	t.Run("agent", func(t *testing.T) { meiAgent(t, g, machine) })
 	t.Run("watchdog", func(t *testing.T) { meiWatchdog(t, g, machine) })
 	t.Run("suite", func(t *testing.T) { meiSuite(t, g, erring) })
 	t.Run("faults", func(t *testing.T) { meiFaults(t, g, erring, faulty) })
