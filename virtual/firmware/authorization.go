@@ -144,7 +144,11 @@ func setAdmin(ctx context.Context, m *Machine, _ wsman.Selectors, in amt.Authori
 	if !administrates(ctx) {
 		return out, status.NotPermitted, nil
 	}
-	return out, m.users.done(m.users.setAdmin(class.Value(in.Username), in.DigestPassword)), nil
+	code := m.users.done(m.users.setAdmin(class.Value(in.Username), in.DigestPassword))
+	if code == status.Success {
+		m.setup.named()
+	}
+	return out, code, nil
 }
 
 func getAdmin(_ context.Context, m *Machine, _ wsman.Selectors, _ amt.AuthorizationServiceGetAdminAclEntryIn) (out amt.AuthorizationServiceGetAdminAclEntryOut, _ status.Status, _ error) {

@@ -335,7 +335,7 @@ func TestEHBC(t *testing.T) {
 // is committed before both passwords are set; other certificates are refused; a stop needs a rest.
 func TestTLSSetup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, firmware.Config{Generation: 19, Factory: true})
+		h := newHost(t, firmware.Config{Generation: 19, Factory: true, Password: "N3w$ecret"}) // which setup gives it again
 		chain, other := setupcert.New(t, "amt.lab.example", nil), setupcert.New(t, "amt.lab.example", nil)
 		if err := h.TrustRoot(chain.Root()); err != nil {
 			t.Fatal(err)

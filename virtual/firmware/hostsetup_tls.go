@@ -47,7 +47,7 @@ type tlsSetup struct {
 	Algorithm amthi.HashAlgorithm
 	Hash      []byte // of the program's certificate
 	Until     time.Time
-	Before    ha1      // the administrator's password when it began: it must be another in the end
+	Password  bool     `json:",omitempty"` // the administrator has got one since it began
 	Suffixes  []string `json:",omitempty"` // DNS suffixes of the network, as the program says
 }
 
@@ -72,9 +72,8 @@ func (m *Machine) beginTLSSetup(in amthi.HostBased) (out amthi.HostBasedReply, _
 		m.log.Error("certificate for setup", "error", err)
 		return out, status.CertificateNotReady
 	}
-	admin, _, _ := m.users.lookup(m.users.adminName(), false)
 	m.setup.mu.Lock()
-	m.setup.kept.TLS = &tlsSetup{Algorithm: in.Algorithm, Hash: slices.Clone(in.Hash), Until: now.Add(setupWindow), Before: ha1(admin), Suffixes: in.Suffixes}
+	m.setup.kept.TLS = &tlsSetup{Algorithm: in.Algorithm, Hash: slices.Clone(in.Hash), Until: now.Add(setupWindow), Suffixes: in.Suffixes}
 	m.setup.mu.Unlock()
 	m.portsChanged()
 	return amthi.HostBasedReply{Algorithm: amthi.SHA256, Hash: activation.Hash(own.Leaf, amthi.SHA256)}, status.Success
@@ -85,6 +84,19 @@ func (u *users) adminName() string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.acl.Admin.Name
+}
+
+// named notes that the administrator has got a password, be it the one of before: the setup over TLS that has begun, if
+// any, may be committed.
+func (s *setup) named() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept.TLS == nil {
+		return
+	}
+	t := *s.kept.TLS // others read the old one
+	t.Password = true
+	s.kept.TLS = &t
 }
 
 // stopSetup goes back to where setup had not begun.
@@ -128,7 +140,7 @@ func (m *Machine) commitTLSSetup(s *tlsSetup) status.Status {
 	m.setup.mu.Lock()
 	mebx := m.setup.kept.MEBx
 	m.setup.mu.Unlock()
-	if !ok || ha1(hash) == s.Before || !mebx && !m.profile.Before(19, 0) {
+	if !ok || !s.Password || !mebx && !m.profile.Before(19, 0) {
 		return status.DataMissing
 	}
 	m.setup.mu.Lock()
