@@ -18,7 +18,8 @@ import (
 // longest is the longest message that is taken from a program, in bytes; AMT's clients take 5120.
 const longest = 64 << 10
 
-// pace is the least time between two messages to a program. Real engines are no faster, and programs have come to rely on
+// pace is the least time between two messages to a program, and before the first: the driver never has one for the first
+// read that does not wait, and MeshCentral's agent fails if there is one. Real engines are no faster, and programs have come to rely on
 // it. rpc-go 3.0.0-beta.50 hands an answer on before it has acknowledged the close of its channel; if the next request
 // clears the session first, the reader of before does not end, and two goroutines read the one connection. One of them
 // then may work off a close before the other the data in front of it, which is lost. Without a pause that fails two of
@@ -104,12 +105,12 @@ func (f *file) deliver(ctx context.Context, conn mei.Conn) {
 		if err != nil {
 			return
 		}
-		if _, err := f.ours.Write(message); err != nil {
-			return
-		}
 		select {
 		case <-time.After(pace):
 		case <-ctx.Done():
+			return
+		}
+		if _, err := f.ours.Write(message); err != nil {
 			return
 		}
 	}
