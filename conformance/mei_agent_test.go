@@ -13,7 +13,7 @@ import (
 func meiAgent(t *testing.T, g *guest, m *firmware.Machine) {
 	g.eventually(t, "test -c /dev/watchdog0")
 	g.must(t, "busybox watchdog -F -T 120 -t 1 /dev/watchdog0 >/tmp/fed 2>&1 & echo $! >/tmp/feeder")
-	g.must(t, "outband agent --every 2s -o json >/tmp/agent 2>/tmp/agent.log & echo $! >/tmp/agent.pid")
+	g.must(t, "outband agent -o json >/tmp/agent 2>/tmp/agent.log & echo $! >/tmp/agent.pid")
 	defer func() {
 		if t.Failed() {
 			out, _ := g.run(t, "cat /tmp/agent /tmp/agent.log")

@@ -103,14 +103,30 @@ func (f *feeder) run(ctx context.Context) error {
 		if f.State() != Running {
 			continue
 		}
-		timer := time.NewTimer(f.how.Every)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
+		if err := f.pause(ctx, notifier, events); err != nil {
+			return err
 		}
 	}
+}
+
+// errTime is the cause of the end of a pause.
+var errTime = errors.New("time for a heartbeat")
+
+// pause waits until the next heartbeat. Where there are events, an event is a reason for one, and the end of the
+// connection ends it: a restart of the engine stops the timer, which is not to stand still until the heartbeat.
+func (f *feeder) pause(ctx context.Context, notifier mei.Notifier, events bool) error {
+	pause, cancel := context.WithTimeoutCause(ctx, f.how.Every, errTime)
+	defer cancel()
+	if events {
+		if err := notifier.Notified(pause); err == nil || pause.Err() == nil {
+			return err
+		}
+	}
+	<-pause.Done()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // exchange sends a message and takes answers until none is to come.

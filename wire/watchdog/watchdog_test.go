@@ -250,6 +250,13 @@ func TestTimerSteps(t *testing.T) {
 // firmware is a Server on a virtual ME; it returns a bus to it.
 func firmware(t *testing.T, s *Server) *mei.Host {
 	t.Helper()
+	h, _ := engine(t, s)
+	return h
+}
+
+// engine returns the management engine, too.
+func engine(t *testing.T, s *Server) (*mei.Host, *mei.Engine) {
+	t.Helper()
 	host, me := mei.Pipe()
 	h, e := mei.NewHost(), mei.NewEngine()
 	version := s.Version
@@ -273,7 +280,7 @@ func firmware(t *testing.T, s *Server) *mei.Host {
 	if err := h.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return h
+	return h, e
 }
 
 func dial(t *testing.T, h *mei.Host) mei.Conn {
@@ -382,6 +389,23 @@ func TestFeederHangs(t *testing.T) {
 	})
 }
 
+// A restart of the engine is noticed at once, not at the next heartbeat.
+func TestFeederHearsOfRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{}
+		s.Require(true)
+		h, e := engine(t, s)
+		f := feed(t, dial(t, h), Feeding{})
+		pass(time.Minute + time.Second)
+		start := time.Now()
+		s.Reset()
+		e.Reset()
+		if err := <-f.done; !errors.Is(err, mei.ErrDisconnected) || time.Since(start) > time.Second {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
+}
+
 func TestNotRequired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{}
@@ -394,10 +418,8 @@ func TestNotRequired(t *testing.T) {
 		if !s.Running() {
 			t.Error("not running")
 		}
-		s.Require(false)
-		pass(10 * time.Second) // the next heartbeat's answer says so
-		// It asks once more, as the event of the change is still waiting.
-		f.want(t, "PROBE", "NOT_REQUIRED", "PROBE", "IDLE", "START", "RUNNING", "NOT_REQUIRED", "PROBE", "NOT_REQUIRED")
+		s.Require(false) // another event, which is a reason for a heartbeat, whose answer says so
+		f.want(t, "PROBE", "NOT_REQUIRED", "PROBE", "IDLE", "START", "RUNNING", "NOT_REQUIRED")
 		s.Require(true)
 		pass(time.Second)
 		if !s.Running() {
