@@ -20,7 +20,7 @@ var floor = map[string]int{
 	"internal": 0, "wire": 1, "class": 2,
 	"console": 3, "host": 3, "virtual": 3,
 	"fence": 4,
-	"lab": 5, "cli": 6, "cmd": 7,
+	"lab":   5, "cli": 6, "cmd": 7,
 }
 
 // The files are read here, not by running "go list", so that the test cache notices when one changes.
