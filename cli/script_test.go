@@ -50,6 +50,7 @@ func TestStories(t *testing.T) {
 			e.Setenv("OUTBAND_HOSTS", filepath.Join(e.WorkDir, "hosts.json"))
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TMPDIR", e.WorkDir)
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			for _, name := range []string{"AMT_PASSWORD", "AMT_HOST", "AMT_USER", "WSMAN_USER", "WSMAN_PASS", "DBUS_SESSION_BUS_ADDRESS"} {
 				e.Setenv(name, "")
 			}
