@@ -103,10 +103,10 @@ func unspell(text string) ([]byte, error) {
 	return apf.Data{Recipient: uint32(n), Payload: []byte(data)}.Append(nil), err
 }
 
-// What a machine has said on a connection to LME, apart from when: where data is cut and when window is returned is up
-// to it.
+// What a machine has said on a connection to LME, apart from when: where data is cut, how large windows are and when
+// they are returned is up to it.
 type meiSaid struct {
-	control []string          // all but data and window adjusts
+	control []string          // all but data and window adjusts, without the windows of new channels
 	data    map[uint32][]byte // by channel
 	windows map[uint32]uint32 // returned, by channel
 }
@@ -117,6 +117,11 @@ func (s *meiSaid) add(lme bool, message []byte) {
 	}
 	if lme && len(message) > 0 {
 		switch apf.Kind(message[0]) {
+		case apf.KindChannelOpenConfirmation:
+			if m, rest, err := apf.ParseChannelOpenConfirmation(message); err == nil && len(rest) == 0 {
+				m.Window = 0
+				message = m.Append(nil)
+			}
 		case apf.KindData:
 			if d, _, err := apf.ParseData(message); err == nil {
 				s.data[d.Recipient] = append(s.data[d.Recipient], d.Payload...)

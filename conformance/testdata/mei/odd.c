@@ -476,7 +476,8 @@ static void flood(void)
 	while (m < n && events(fd, POLLIN, 10000) == POLLIN)
 		if (rd(fd, b, sizeof b) == 28)
 			m++;
-	printf("flood: %s, %s\n", n > 50 ? "fifty and more" : "few", m == n ? "all answered" : "answers are lost");
+	/* how many there is room for depends on how fast the engine takes them */
+	printf("flood: %s, %s\n", n > 0 ? "some" : "none", m == n ? "all answered" : "answers are lost");
 	close(fd);
 }
 
