@@ -24,6 +24,10 @@ func indentXML(doc []byte) []byte {
 			return out.Bytes()
 		}
 		rest = after
+		if text = bytes.TrimSpace(text); len(text) > 0 { // between elements
+			indentTo(&out, depth).Write(text)
+			out.WriteByte('\n')
+		}
 		switch {
 		case tag[1] == '?' || tag[1] == '!':
 			if bytes.HasPrefix(tag, []byte("<!--")) {
@@ -32,10 +36,6 @@ func indentXML(doc []byte) []byte {
 			}
 		case tag[1] == '/':
 			depth--
-			if len(bytes.TrimSpace(text)) > 0 { // text after children
-				indentTo(&out, depth+1).Write(bytes.TrimSpace(text))
-				out.WriteByte('\n')
-			}
 			indentTo(&out, depth).Write(tag)
 			out.WriteByte('\n')
 		case tag[len(tag)-2] == '/':

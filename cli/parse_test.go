@@ -85,6 +85,7 @@ func FuzzIndentXML(f *testing.F) {
 	f.Add([]byte(`<?xml version="1.0" encoding="UTF-8"?><a:b xmlns:a="u"><a:c d='>'>x</a:c><e/></a:b>`))
 	f.Add([]byte(`<a><b><![CDATA[<x>]]></b><!-- c --></a>`))
 	f.Add([]byte("<a>\n<b/>text</a>"))
+	f.Add([]byte("<a>0<A/>1<b>2<c/></b></a>"))
 	f.Add([]byte(`<?A"?><a:b></a:b>`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		got := indentXML(doc)
