@@ -68,6 +68,7 @@ func homeDir() (string, error) {
 type DB struct {
 	path string
 	opt  Options
+	keys *keyFile // a pointer, so that printing a DB shows an address at most
 
 	mu   sync.Mutex // guards file, and one change at a time
 	file *file
@@ -95,7 +96,7 @@ func Open(path string, opt Options) (*DB, error) {
 	if opt.disk == nil {
 		opt.disk = realDisk{}
 	}
-	db := &DB{path: path, opt: opt}
+	db := &DB{path: path, opt: opt, keys: new(keyFile)}
 	var err error
 	if db.file, err = db.read(false); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -139,6 +141,14 @@ func (db *DB) dropIdentity(ctx context.Context, ref *identityRef) error {
 	return nil
 }
 
+// keyFile is what the key file held when it was read last. To make an identity of its line is half of the work of opening
+// a password, and a command for many machines opens one for each.
+type keyFile struct {
+	mu   sync.Mutex // guards what follows
+	text []byte
+	ids  []*age.X25519Identity
+}
+
 // readKeyFile reads all identities of the key file, which has the format of age-keygen.
 func (db *DB) readKeyFile() ([]*age.X25519Identity, error) {
 	path := db.opt.IdentityFile
@@ -155,7 +165,16 @@ func (db *DB) readKeyFile() ([]*age.X25519Identity, error) {
 	if runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 {
 		return nil, fmt.Errorf("key file %s: everybody can read it (mode %04o): take that away with chmod 600", path, info.Mode().Perm())
 	}
-	parsed, err := age.ParseIdentities(io.LimitReader(in, maxIdentity))
+	text, err := io.ReadAll(io.LimitReader(in, maxIdentity))
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	db.keys.mu.Lock()
+	defer db.keys.mu.Unlock()
+	if len(db.keys.ids) > 0 && bytes.Equal(text, db.keys.text) {
+		return slices.Clone(db.keys.ids), nil
+	}
+	parsed, err := age.ParseIdentities(bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: it holds no age identity, or something else besides", path) // the error of age may quote the secret
 	}
@@ -168,7 +187,8 @@ func (db *DB) readKeyFile() ([]*age.X25519Identity, error) {
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("key file %s: it holds no X25519 identity", path)
 	}
-	return ids, nil
+	db.keys.text, db.keys.ids = text, ids
+	return slices.Clone(ids), nil
 }
 
 func (db *DB) writeKeyFile(ids []*age.X25519Identity) error {

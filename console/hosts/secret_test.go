@@ -80,6 +80,10 @@ func TestIdentityMissingOrWrong(t *testing.T) {
 	fresh := func(t *testing.T) *DB {
 		db := open(t, filepath.Join(t.TempDir(), "hosts.json"), Options{})
 		put(t, db, withPassword(full, "x"), Host{Name: "other", Address: "o"})
+		h, _ := db.Get("desk-7")
+		if got, err := db.Password(ctx, h); got != "x" || err != nil { // what was read once counts no more
+			t.Fatalf("before: %q, %v", got, err)
+		}
 		return db
 	}
 	other := fresh(t)
