@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/outband/outband/cli"
-	"github.com/outband/outband/console"
-	"github.com/outband/outband/lab"
+	"github.com/outband/outband/internal/need"
 	"github.com/outband/outband/wire/redir"
 )
 
@@ -21,7 +20,7 @@ func terminal(t *testing.T) (user, program *os.File) {
 	t.Helper()
 	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip("no pseudo terminals:", err)
+		need.Missing(t, fmt.Errorf("pseudo terminals: %w", err))
 	}
 	t.Cleanup(func() { user.Close() })
 	fd := int(user.Fd())
@@ -49,20 +48,7 @@ func TestInterruptedAtPrompt(t *testing.T) {
 		{"the code", "code on the screen of", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l, err := lab.Start(t.Context(), lab.World{Machines: []lab.Machine{{Profile: 12, Power: "on"}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			m := l.Machines[0]
-			c, err := console.New(console.Config{Address: m.Address, Password: m.Password, Scheme: console.HTTP})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			if _, err := c.SetFeatures(t.Context(), false, console.FeatureKVM); err != nil {
-				t.Fatal(err)
-			}
+			_, m, c := closedMachine(t)
 			if _, err := c.SetConsentPolicy(t.Context(), "all", 0, 0); err != nil {
 				t.Fatal(err)
 			}

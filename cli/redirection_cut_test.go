@@ -39,6 +39,26 @@ func (l *listener) String() string {
 	return l.said.String()
 }
 
+// closedMachine starts a machine that is on and has all redirection switched off, and a console of it.
+func closedMachine(t *testing.T) (*lab.Lab, *lab.Running, *console.Client) {
+	t.Helper()
+	l, err := lab.Start(t.Context(), lab.World{Machines: []lab.Machine{{Profile: 12, Power: "on"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	m := l.Machines[0]
+	c, err := console.New(console.Config{Address: m.Address, Password: m.Password, Scheme: console.HTTP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := c.SetFeatures(t.Context(), false, console.FeatureKVM, console.FeatureSOL, console.FeatureIDER); err != nil {
+		t.Fatal(err)
+	}
+	return l, m, c
+}
+
 // What was switched on for a session and cannot be switched off again, since the machine is gone, is told, however the
 // session ends.
 func TestStillSwitchedOn(t *testing.T) {
@@ -52,20 +72,7 @@ func TestStillSwitchedOn(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l, err := lab.Start(t.Context(), lab.World{Machines: []lab.Machine{{Profile: 12, Power: "on"}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			m := l.Machines[0]
-			c, err := console.New(console.Config{Address: m.Address, Password: m.Password, Scheme: console.HTTP})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			if _, err := c.SetFeatures(t.Context(), false, console.FeatureKVM, console.FeatureSOL, console.FeatureIDER); err != nil {
-				t.Fatal(err)
-			}
+			l, m, _ := closedMachine(t)
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
 			talk := &listener{at: map[string]func(){tt.ready: func() {
